@@ -1,0 +1,50 @@
+"""A connected `pulsar.Client` for a cluster of the platform file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulsar
+
+from pulsar_pipeline.errors import TokenError
+from pulsar_pipeline.spec.model import Cluster
+
+
+def read_token(path: Path) -> str:
+    """The token in a file. Raises TokenError, never with the token's text."""
+    try:
+        token = path.read_text().strip()
+    except OSError as error:
+        raise TokenError(
+            f"cannot read the token: {error.strerror}", where=str(path), mend="check token_file in the platform file"
+        ) from error
+    if not token:
+        raise TokenError("the token file is empty", where=str(path))
+    return token
+
+
+def token_supplier(path: Path) -> Callable[[], str]:
+    """Reads the file at each (re)connect, so that a rotated token is taken up without a restart."""
+    return lambda: read_token(path)
+
+
+def open_client(cluster: Cluster, *, token_file: Path | None = None, **options: Any) -> pulsar.Client:
+    """A client for `cluster`; `token_file` stands in for the cluster's own. The caller closes it.
+
+    Client-library warnings go to the logger `pulsar`. Connecting is lazy: errors come from the first use.
+    """
+    token = token_file or (cluster.auth.token_file if cluster.auth else None)
+    if token is not None:
+        read_token(token)  # a missing file is told now, not as a hang at connect time
+    logger = logging.getLogger("pulsar")
+    return pulsar.Client(
+        cluster.broker_url,
+        authentication=pulsar.AuthenticationToken(token_supplier(token)) if token else None,
+        tls_trust_certs_file_path=str(cluster.tls.trust_certs_file) if cluster.tls.trust_certs_file else None,
+        tls_validate_hostname=cluster.tls.verify_hostname,
+        logger=logger,
+        **options,
+    )

@@ -1,0 +1,89 @@
+"""Authenticated HTTP to one cluster's admin port; every failure becomes a ClusterError that names the cluster."""
+
+from __future__ import annotations
+
+import ssl
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from pulsar_pipeline.cluster.connect import read_token
+from pulsar_pipeline.errors import ClusterError, ClusterNotFound, ClusterRefused, ClusterUnreachable
+from pulsar_pipeline.spec.model import Cluster
+
+
+class AdminHttp:
+    """`get`, `put`, `post`, `delete` on paths below the admin URL; answers are parsed JSON (or None)."""
+
+    def __init__(self, name: str, cluster: Cluster, *, timeout_s: float = 30.0) -> None:
+        self.name = name
+        self._token_file = cluster.auth.token_file if cluster.auth else None
+        verify: ssl.SSLContext | bool = True
+        if cluster.tls.trust_certs_file is not None:
+            verify = ssl.create_default_context(cafile=str(cluster.tls.trust_certs_file))
+            verify.check_hostname = cluster.tls.verify_hostname
+        self._http = httpx.Client(base_url=cluster.admin_url, timeout=timeout_s, verify=verify, follow_redirects=True)
+
+    def __enter__(self) -> AdminHttp:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.request("GET", path, **options)
+
+    def put(self, path: str, **options: Any) -> Any:
+        return self.request("PUT", path, **options)
+
+    def post(self, path: str, **options: Any) -> Any:
+        return self.request("POST", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Any:
+        return self.request("DELETE", path, **options)
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """One request. Raises ClusterUnreachable, ClusterRefused, ClusterNotFound or ClusterError."""
+        headers = {"Authorization": f"Bearer {read_token(self._token_file)}"} if self._token_file else {}
+        try:
+            response = self._http.request(method, path, headers=headers, **options)
+        except httpx.TransportError as error:
+            raise ClusterUnreachable(
+                f"no answer to {method} {path}: {error}",
+                where=f"cluster {self.name}",
+                mend=f"is the cluster up, and is {self._http.base_url} its admin_url?",
+            ) from error
+        if response.is_success:
+            return _body(response)
+        raise _failure(self.name, method, path, response)
+
+
+def _body(response: httpx.Response) -> Any:
+    if not response.content:
+        return None
+    try:
+        return response.json()
+    except ValueError:
+        return response.text
+
+
+def _failure(cluster: str, method: str, path: str, response: httpx.Response) -> ClusterError:
+    reason = response.text.strip() or response.reason_phrase
+    try:
+        reason = response.json().get("reason", reason)
+    except (ValueError, AttributeError):
+        pass
+    what, where = f"{method} {path} answered {response.status_code}: {reason}", f"cluster {cluster}"
+    match response.status_code:
+        case 401 | 403:
+            return ClusterRefused(what, where=where, mend="use a token whose role is allowed to do this")
+        case 404:
+            return ClusterNotFound(what, where=where)
+        case _:
+            return ClusterError(what, where=where)

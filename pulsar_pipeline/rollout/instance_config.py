@@ -1,0 +1,40 @@
+"""What a deployment tells its runtime instances: the reserved `pulsar_pipeline` entry of the function's user config.
+
+Written by rollout at deploy time, read by runtime at start. Everything an instance needs to know beyond what the
+functions worker passes, so that an instance asks no other service.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+USER_CONFIG_KEY = "pulsar_pipeline"
+
+
+class TopicBinding(BaseModel):
+    """A partitioned topic."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    topic: str
+    """`persistent://tenant/namespace/topic`."""
+    partitions: int
+
+
+class InstanceConfig(BaseModel):
+    """One deployment, as its instances see it. Unknown keys are ignored: an older instance reads a newer config."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    deployment: str
+    """Name within the tenant; also the Pulsar function's name."""
+    digest: str
+    """Content digest of the package, `sha256:…`."""
+    inputs: dict[str, TopicBinding]
+    """The function's input name → topic."""
+    output: TopicBinding | None
+    dead_letter_topic: str
+    subscription: str
+    guarantee: str
+    event_timeout_s: float
+    log_topic: str | None = None

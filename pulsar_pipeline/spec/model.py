@@ -1,0 +1,243 @@
+"""The shapes of the platform file, a tenant spec and a function definition: frozen, strict, no I/O.
+
+Paths inside are as written; `load.py` resolves them against the file they stand in.
+Unknown keys and wrong types are refused by every model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from pulsar_pipeline.names import NAME_PATTERN, TopicName, functions_role
+from pulsar_pipeline.spec.units import Bytes, Seconds
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.@:\-]{0,127}$")]
+TopicRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]*/[a-z0-9][a-z0-9_\-]*$")]
+"""`NAMESPACE/TOPIC` within the tenant."""
+
+Action = Literal["produce", "consume", "functions", "sources", "sinks", "packages"]
+Compatibility = Literal[
+    "backward", "forward", "full", "backward_transitive", "forward_transitive", "full_transitive",
+    "always_compatible", "always_incompatible",
+]
+
+
+class Model(BaseModel):
+    """Frozen and strict about keys; every spec model is one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# ── platform file ─────────────────────────────────────────────────────────────────────────────
+
+
+class Auth(Model):
+    """How the product authenticates to a cluster: a JWT in a file, read anew at each use."""
+
+    token_file: Path
+
+
+class Tls(Model):
+    """Trust for `https://` and `pulsar+ssl://` URLs."""
+
+    trust_certs_file: Path | None = None
+    verify_hostname: bool = True
+
+
+class TokenVerification(Model):
+    """How the query API believes a token: the same key that the brokers use. Exactly one is set."""
+
+    secret_key_file: Path | None = None
+    public_key_file: Path | None = None
+    role_claim: str = "sub"
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> TokenVerification:
+        if (self.secret_key_file is None) == (self.public_key_file is None):
+            raise ValueError("set exactly one of secret_key_file and public_key_file")
+        return self
+
+
+class PeerUrls(Model):
+    """URLs under which the *other* clusters reach this one, where they differ from ours."""
+
+    admin_url: str
+    broker_url: str
+
+
+class Cluster(Model):
+    """One Pulsar cluster of the platform."""
+
+    admin_url: Annotated[str, StringConstraints(pattern=r"^https?://")]
+    broker_url: Annotated[str, StringConstraints(pattern=r"^pulsar(\+ssl)?://")]
+    peers_use: PeerUrls | None = None
+    auth: Auth | None = None
+    tls: Tls = Tls()
+    tokens: TokenVerification | None = None
+
+
+class Platform(Model):
+    """The platform file: every cluster by name."""
+
+    clusters: dict[Name, Cluster] = Field(min_length=1)
+
+
+# ── tenant spec ───────────────────────────────────────────────────────────────────────────────
+
+
+class Retention(Model):
+    """How long messages stay after every subscription has acknowledged them."""
+
+    time: Seconds = 0
+    size: Bytes = 0
+
+
+class BacklogQuota(Model):
+    """How much unacknowledged data a topic may hold, and what happens beyond."""
+
+    size: Bytes = -1
+    time: Seconds = -1
+    policy: Literal["producer_request_hold", "producer_exception", "consumer_backlog_eviction"] = (
+        "producer_request_hold"
+    )
+
+
+class PublishRate(Model):
+    """Most messages and bytes a second, per topic; -1 is unlimited."""
+
+    messages: Annotated[int, Field(ge=-1)] = -1
+    size: Bytes = -1
+
+
+class SchemaPolicy(Model):
+    """What the broker holds producers to."""
+
+    compatibility: Compatibility = "full_transitive"
+    enforce: bool = True
+
+
+class Namespace(Model):
+    """Policies of one namespace. Topics are never created on their own (auto-creation is off)."""
+
+    replicate_to: tuple[Name, ...] | None = None
+    """Clusters that hold it; the tenant's clusters by default."""
+    retention: Retention = Retention()
+    ttl: Seconds | None = None
+    backlog_quota: BacklogQuota | None = None
+    compaction_threshold: Bytes | None = None
+    deduplication: bool = False
+    schemas: SchemaPolicy = Field(default=SchemaPolicy(), alias="schema")
+    publish_rate: PublishRate | None = None
+    permissions: dict[Role, tuple[Action, ...]] = {}
+
+
+class Topic(Model):
+    """One partitioned topic of Avro records."""
+
+    partitions: Annotated[int, Field(ge=1, le=1024)]
+    schema_file: Path = Field(alias="schema")
+    """An `.avsc` file (`NAME.vN.avsc`), relative to the tenant spec."""
+    key: str | None = None
+    """Field of the record that becomes the message key, and so decides the partition."""
+    event_time: str | None = None
+    """Field with the event's time: an Avro `timestamp-millis`/`timestamp-micros` or ISO 8601 text."""
+
+
+class Deployment(Model):
+    """A function under a name and config of the tenant."""
+
+    function: Name
+    """Folder under `functions/`."""
+    namespace: Name
+    """Namespace that holds the Pulsar function and its dead-letter topic."""
+    inputs: dict[Name, TopicRef] = Field(min_length=1)
+    """The function's input name → the tenant's topic."""
+    output: TopicRef | None = None
+    parallelism: Annotated[int, Field(ge=1)] = 1
+    guarantee: Literal["at_least_once"] = "at_least_once"
+    config: dict[str, Any] = {}
+    """Handed to the function as its user config, over the function's own defaults."""
+    event_timeout: Seconds = 30
+    """A `process` call that takes longer counts as hung: the event is dead-lettered, the instance restarts."""
+    log_topic: TopicRef | None = None
+
+
+class View(Model):
+    """A deployment whose latest prediction per entity is served over HTTP under the view's name."""
+
+    deployment: Name
+
+
+class Api(Model):
+    """Who may query the tenant's views over HTTP (and consume its predictions)."""
+
+    roles: tuple[Role, ...] = ()
+
+
+class Tenant(Model):
+    """One tenant spec file."""
+
+    tenant: Name
+    admin_roles: tuple[Role, ...] = ()
+    clusters: tuple[Name, ...] = Field(min_length=1)
+    """Clusters the tenant may use."""
+    home: Name
+    """The one cluster where its functions run."""
+    namespaces: dict[Name, Namespace] = Field(min_length=1)
+    topics: dict[TopicRef, Topic] = {}
+    deployments: dict[Name, Deployment] = {}
+    views: dict[Name, View] = {}
+    api: Api = Api()
+
+    def topic_name(self, ref: str) -> TopicName:
+        """The full name of a `NAMESPACE/TOPIC` reference."""
+        namespace, _, topic = ref.partition("/")
+        return TopicName(self.tenant, namespace, topic)
+
+    def clusters_of(self, namespace: str) -> tuple[str, ...]:
+        """Clusters that hold a namespace."""
+        declared = self.namespaces[namespace].replicate_to
+        return self.clusters if declared is None else declared
+
+    @property
+    def functions_role(self) -> str:
+        """Role under which the tenant's functions connect."""
+        return functions_role(self.tenant)
+
+
+# ── function definition (functions/NAME/function.yaml) ────────────────────────────────────────
+
+
+class FunctionInput(Model):
+    """One named input: the schema the function reads with."""
+
+    schema_file: Path = Field(alias="schema")
+
+
+class FunctionOutput(Model):
+    """The function's output: its schema and which fields become message key and event time."""
+
+    schema_file: Path = Field(alias="schema")
+    key: str | None = None
+    """Field that becomes the message key; the input's key by default."""
+
+
+class FunctionDefinition(Model):
+    """What a function is, whoever deploys it."""
+
+    name: Name
+    description: str
+    class_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")] = Field(
+        alias="class"
+    )
+    """`module.Class` within the function's folder."""
+    inputs: dict[Name, FunctionInput] = Field(min_length=1)
+    output: FunctionOutput | None = None
+    config: dict[str, Any] = {}
+    """Defaults of the user config."""
+    sample: Path | None = None
+    """JSON lines `{"input": NAME, "event": {…}}` the package build runs the function on."""
