@@ -69,7 +69,12 @@ class SpecError(PipelineError):
     http_status = 400
 
     def __init__(
-        self, what: str, *, file: Path | None = None, line: int | None = None, key: str | None = None,
+        self,
+        what: str,
+        *,
+        file: Path | None = None,
+        line: int | None = None,
+        key: str | None = None,
         mend: str | None = None,
     ) -> None:
         self.file, self.line, self.key = file, line, key

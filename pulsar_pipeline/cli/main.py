@@ -58,7 +58,9 @@ def _exit_code(arguments: list[str]) -> int:
     except BrokenPipeError:
         return ExitCode.OK
     except Exception as error:  # noqa: BLE001 - the process edge: a bug is told as a bug, with its trace in a file
-        err.print(f"[bold red]bug:[/] {type(error).__name__}: {error}\nThe trace is in {_save_trace()}; please report it.")
+        err.print(
+            f"[bold red]bug:[/] {type(error).__name__}: {error}\nThe trace is in {_save_trace()}; please report it."
+        )
         return ExitCode.BUG
     return result if isinstance(result, int) else ExitCode.OK
 

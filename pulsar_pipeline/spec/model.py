@@ -21,8 +21,14 @@ TopicRef = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]*/[a-z
 
 Action = Literal["produce", "consume", "functions", "sources", "sinks", "packages"]
 Compatibility = Literal[
-    "backward", "forward", "full", "backward_transitive", "forward_transitive", "full_transitive",
-    "always_compatible", "always_incompatible",
+    "backward",
+    "forward",
+    "full",
+    "backward_transitive",
+    "forward_transitive",
+    "full_transitive",
+    "always_compatible",
+    "always_incompatible",
 ]
 
 
@@ -231,9 +237,7 @@ class FunctionDefinition(Model):
 
     name: Name
     description: str
-    class_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")] = Field(
-        alias="class"
-    )
+    class_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*\.[A-Za-z_]\w*$")] = Field(alias="class")
     """`module.Class` within the function's folder."""
     inputs: dict[Name, FunctionInput] = Field(min_length=1)
     output: FunctionOutput | None = None
