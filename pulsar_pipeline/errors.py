@@ -7,7 +7,8 @@
     ├── ClusterError                   exit 1   502   a Pulsar cluster answered with a failure
     │   ├── ClusterUnreachable         exit 1   503   no answer from a cluster
     │   ├── ClusterRefused             exit 1   403   the token is missing, wrong or not enough
-    │   └── ClusterNotFound            exit 1   404   the cluster has no such thing
+    │   ├── ClusterNotFound            exit 1   404   the cluster has no such thing
+    │   └── ClusterConflict            exit 1   409   the thing is there already, or is in the way
     ├── PlanError                      exit 1   409   the plan cannot be made or applied as asked
     ├── PackageError                   exit 1   400   a function cannot be packaged, or a package is damaged
     ├── RolloutError                   exit 1   409   a deployment cannot take the step asked for
@@ -112,6 +113,11 @@ class ClusterRefused(ClusterError):
 class ClusterNotFound(ClusterError):
     slug = "cluster-not-found"
     http_status = 404
+
+
+class ClusterConflict(ClusterError):
+    slug = "cluster-conflict"
+    http_status = 409
 
 
 class PlanError(PipelineError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from types import TracebackType
 from typing import Any
@@ -9,7 +10,13 @@ from typing import Any
 import httpx
 
 from pulsar_pipeline.cluster.connect import read_token
-from pulsar_pipeline.errors import ClusterError, ClusterNotFound, ClusterRefused, ClusterUnreachable
+from pulsar_pipeline.errors import (
+    ClusterConflict,
+    ClusterError,
+    ClusterNotFound,
+    ClusterRefused,
+    ClusterUnreachable,
+)
 from pulsar_pipeline.spec.model import Cluster
 
 
@@ -49,7 +56,7 @@ class AdminHttp:
         return self.request("DELETE", path, **options)
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """One request. Raises ClusterUnreachable, ClusterRefused, ClusterNotFound or ClusterError."""
+        """One request; a failure is a ClusterError (unreachable, refused, not found, conflict)."""
         headers = {"Authorization": f"Bearer {read_token(self._token_file)}"} if self._token_file else {}
         try:
             response = self._http.request(method, path, headers=headers, **options)
@@ -75,15 +82,15 @@ def _body(response: httpx.Response) -> Any:
 
 def _failure(cluster: str, method: str, path: str, response: httpx.Response) -> ClusterError:
     reason = response.text.strip() or response.reason_phrase
-    try:
+    with contextlib.suppress(ValueError, AttributeError):
         reason = response.json().get("reason", reason)
-    except (ValueError, AttributeError):
-        pass
     what, where = f"{method} {path} answered {response.status_code}: {reason}", f"cluster {cluster}"
     match response.status_code:
         case 401 | 403:
             return ClusterRefused(what, where=where, mend="use a token whose role is allowed to do this")
         case 404:
             return ClusterNotFound(what, where=where)
+        case 409:
+            return ClusterConflict(what, where=where)
         case _:
             return ClusterError(what, where=where)
