@@ -1,0 +1,68 @@
+"""Avro and Pulsar's schema registry: producers register their schema, consumers look up the writer's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import _pulsar
+import pulsar
+from pulsar.schema import Schema as PulsarSchema
+
+from pulsar_pipeline.errors import ClusterError, DataError
+from pulsar_pipeline.schemas.schema import Schema, schema_from_text
+
+_UNKNOWN_VERSION = (pulsar.NotFound, pulsar.TopicNotFound)
+
+
+class WireSchema(PulsarSchema):  # type: ignore[misc]
+    """Registers as AVRO with the broker; the payload passes through as the bytes it is."""
+
+    def __init__(self, schema: Schema) -> None:
+        # Not the parent's constructor: it would print the definition anew instead of registering our text.
+        self._record_cls = bytes
+        self._schema_info = _pulsar.SchemaInfo(_pulsar.SchemaType.AVRO, "AVRO", schema.text)
+
+    def encode(self, obj: bytes) -> bytes:
+        return obj
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+def wire_schema(schema: Schema) -> WireSchema:
+    """The `schema=` for producers that send payloads made by an Encoder of `schema`."""
+    return WireSchema(schema)
+
+
+def writer_lookup(client: pulsar.Client, topic: str) -> Callable[[bytes], Schema]:
+    """Finds the schema that a message of `topic` was written with, by `message.schema_version()` (8 bytes,
+    big-endian). Answers are cached, so a message costs a dictionary access.
+
+    The function raises DataError when the message names no version or one the topic does not have (the event's
+    fault), ClusterError when the broker does not answer (not the event's fault).
+    """
+    known: dict[bytes, Schema] = {}
+
+    def lookup(schema_version: bytes) -> Schema:
+        schema = known.get(schema_version)
+        if schema is None:
+            schema = known[schema_version] = _fetch(client, topic, schema_version)
+        return schema
+
+    return lookup
+
+
+def _fetch(client: Any, topic: str, schema_version: bytes) -> Schema:
+    if len(schema_version) != 8:
+        raise DataError("the message was sent without a schema", where=topic, mend="send with the topic's schema")
+    version = int.from_bytes(schema_version, "big")
+    try:
+        info = client._client.get_schema_info(topic, version)
+    except _UNKNOWN_VERSION as error:
+        raise DataError(f"the topic has no schema version {version}", where=topic) from error
+    except pulsar.PulsarException as error:
+        raise ClusterError(f"cannot look up schema version {version}: {error}", where=topic) from error
+    if info.schema_type() != _pulsar.SchemaType.AVRO:
+        raise DataError(f"schema version {version} is {info.schema_type().name}, not AVRO", where=topic)
+    return schema_from_text(info.schema(), f"{topic} schema version {version}")
