@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,3 +36,8 @@ class Settings(BaseSettings):
     """Bearer token for `pulsar-pipeline query` (`--token-file` wins)."""
 
     log_level: str = "INFO"
+
+
+def environment() -> Mapping[str, str]:
+    """The environment as the functions worker's environment-based secrets provider sees it."""
+    return os.environ

@@ -1,0 +1,57 @@
+"""Dead letters: the original bytes of an event the function could not take, with what went wrong."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.runtime.event import InputPartition, position_of
+from pulsar_pipeline.runtime.sink import Sink
+
+_LONGEST_ERROR = 2000
+"""Characters of an error's text that travel with a dead letter."""
+
+
+class Reason(StrEnum):
+    """Why an event was set aside."""
+
+    UNDECODABLE = "undecodable"
+    """The bytes are not Avro that the function's schema can read."""
+    INVALID = "invalid"
+    """The function refused the event (raised DataError), or its answer does not fit the output schema."""
+    FAILED = "failed"
+    """The function raised."""
+    HUNG = "hung"
+    """The function did not come back within the deployment's event timeout."""
+
+
+class DeadLetters:
+    """Sets events aside on the deployment's dead-letter topic, in the partition of the same number."""
+
+    def __init__(self, sink: Sink, topic: str, function: str) -> None:
+        self._sink = sink
+        self._topic, _ = parse_topic(topic)
+        self._function = function
+
+    def send(self, message: Any, origin: InputPartition, reason: Reason, error: str) -> None:
+        """Queue the event; it counts as done once the sink is flushed."""
+        properties = dict(message.properties()) | {
+            "reason": reason.value,
+            "error": error[:_LONGEST_ERROR],
+            "source_topic": origin.full_name,
+            "source_position": str(position_of(message)),
+            "source_schema_version": _schema_version(message),
+            "function": self._function,
+        }
+        optional = {}
+        if message.partition_key():
+            optional["partition_key"] = message.partition_key()
+        if message.event_timestamp():
+            optional["event_timestamp"] = message.event_timestamp()
+        self._sink.send(self._topic.partition(origin.partition), message.data(), properties=properties, **optional)
+
+
+def _schema_version(message: Any) -> str:
+    version = message.schema_version()
+    return str(int.from_bytes(version, "big")) if version else ""

@@ -1,0 +1,37 @@
+"""One received event on its way through the instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an event stands in its partition; ordered as the partition is."""
+
+    ledger: int
+    entry: int
+    batch_index: int
+
+    def __str__(self) -> str:
+        return f"{self.ledger}:{self.entry}:{self.batch_index}"
+
+
+def position_of(message: Any) -> Position:
+    """Position of a consumed `pulsar.Message`."""
+    identity = message.message_id()
+    return Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
+
+
+@dataclass(frozen=True, slots=True)
+class InputPartition:
+    """One partition of one input; its outputs go to the output's partition of the same number."""
+
+    name: str
+    """The function's own name for the input."""
+    topic: str
+    """Full name of the partitioned topic."""
+    partition: int
+    full_name: str
+    """Full name of the partition."""

@@ -1,0 +1,45 @@
+"""What happens when the function hangs: keep what is done, set the event aside, end the process."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from pulsar_pipeline.runtime.commit import Committer
+from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
+from pulsar_pipeline.runtime.health import Health
+from pulsar_pipeline.runtime.processor import Processor
+from pulsar_pipeline.runtime.sink import Sink
+from pulsar_pipeline.runtime.source import Source
+
+EXIT_HUNG = 75
+"""The worker starts a fresh instance, as after any other end."""
+
+_log = logging.getLogger(__name__)
+
+
+def end_hung_instance(
+    timeout_s: float,
+    health: Health,
+    committer: Committer,
+    processor: Processor,
+    dead_letters: DeadLetters,
+    sink: Sink,
+    source: Source,
+) -> Callable[[Any, str], None]:
+    """The watchdog's `on_hang`. Runs beside the loop's thread, which is stuck in the function and touches nothing."""
+
+    def end(message: Any, stack: str) -> None:
+        text = f"no answer within {timeout_s:g} s"
+        _log.critical("the function hangs: %s\n%s", text, stack)
+        health.not_running(f"the function hangs: {text}")
+        committer.drain()
+        dead_letters.send(message, processor.origin_of(message), Reason.HUNG, text)
+        sink.flush()
+        source.acknowledge([message])
+        logging.shutdown()
+        os._exit(EXIT_HUNG)
+
+    return end

@@ -1,0 +1,31 @@
+"""Ends an instance whose functions worker is gone, so that a restarted worker's new instance finds its partitions free."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from pulsar_pipeline.runtime.stop import StopSignal
+
+_CHECK_S = 1.0
+_MISSED_HEALTHCHECKS = 3
+
+
+def watch(stop: StopSignal, healthcheck_interval_s: int, last_healthcheck: Callable[[], float]) -> None:
+    """Set `stop` when the parent process changes, or when the worker has not asked for three intervals.
+
+    An interval of 0 or less means that nobody asks (Kubernetes probes the process by other means).
+    """
+    parent = os.getppid()
+    limit = _MISSED_HEALTHCHECKS * healthcheck_interval_s
+
+    def run() -> None:
+        while not stop.event.wait(_CHECK_S):
+            if os.getppid() != parent:
+                stop.set("the functions worker is gone")
+            elif limit > 0 and time.monotonic() - last_healthcheck() > limit:
+                stop.set(f"the functions worker has not asked for {limit} s")
+
+    threading.Thread(target=run, name="orphan", daemon=True).start()

@@ -1,0 +1,120 @@
+"""The partitions an instance owns, and what arrives on them.
+
+Ownership is an Exclusive subscription per partition: while another process holds one, the instance waits and says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pulsar
+from tenacity import Retrying, retry_if_exception_type, stop_when_event_set, wait_random_exponential
+
+from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.names import owned_partitions, parse_topic
+from pulsar_pipeline.rollout.instance_config import InstanceConfig
+from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.stop import StopSignal
+
+MAX_BATCH = 1000
+"""Most events taken at once: what is in work between two commits stays bounded."""
+
+_IDLE_WAIT_MS = 200
+"""How long one wait for a first event lasts; also how soon a stop is noticed while idle."""
+
+_GATHER_MS = 2
+"""After a first event, how long more are gathered: what a quiet stream pays in latency."""
+
+_RECEIVER_QUEUE = 10_000
+
+_TEMPORARY = (
+    pulsar.ConsumerBusy,
+    pulsar.Timeout,
+    pulsar.ConnectError,
+    pulsar.NotConnected,
+    pulsar.ServiceUnitNotReady,
+    pulsar.TooManyLookupRequestException,
+)
+
+
+def input_partitions(config: InstanceConfig, parallelism: int, instance_id: int) -> list[InputPartition]:
+    """The partitions of every input that this instance owns. Raises InstanceError when there are none."""
+    owned = []
+    for name, binding in config.inputs.items():
+        topic, _ = parse_topic(binding.topic)
+        owned += [
+            InputPartition(name, str(topic), index, topic.partition(index))
+            for index in owned_partitions(binding.partitions, parallelism, instance_id)
+        ]
+    if not owned:
+        raise InstanceError(
+            f"instance {instance_id} of {parallelism} owns no partition", mend="lower the deployment's parallelism"
+        )
+    return owned
+
+
+class Source:
+    """Receives from all owned partitions, keeping the order within each. Used by the loop's thread only."""
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    @classmethod
+    def acquire(
+        cls,
+        client: pulsar.Client,
+        subscription: str,
+        partitions: Sequence[InputPartition],
+        stop: StopSignal,
+        waiting: Callable[[str], None],
+    ) -> Source:
+        """Take every partition, waiting for as long as another instance holds one.
+
+        `waiting` is told why it waits. Raises InstanceError when the subscription is refused for good, and
+        `tenacity.RetryError` when `stop` is set meanwhile.
+        """
+        for attempt in Retrying(
+            retry=retry_if_exception_type(_TEMPORARY),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            stop=stop_when_event_set(stop.event),
+            before_sleep=lambda state: waiting(f"waiting for its partitions: {state.outcome.exception()}"),  # type: ignore[union-attr]
+        ):
+            with attempt:
+                return cls(_subscribe(client, subscription, partitions))
+        raise InstanceError("stopped while waiting for its partitions")
+
+    def receive(self) -> list[Any]:
+        """The next events in the order of each partition; empty when none came in a while."""
+        try:
+            first = self._consumer.receive(_IDLE_WAIT_MS)
+        except pulsar.Timeout:
+            return []
+        return [first, *self._consumer.batch_receive()]
+
+    def acknowledge(self, messages: Sequence[Any]) -> None:
+        """Everything up to and including each of these messages, in the message's own partition, is done."""
+        for message in messages:
+            self._consumer.acknowledge_cumulative(message)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _subscribe(client: pulsar.Client, subscription: str, partitions: Sequence[InputPartition]) -> Any:
+    logging.getLogger(__name__).info("taking %s", ", ".join(p.full_name for p in partitions))
+    try:
+        return client.subscribe(
+            [p.full_name for p in partitions],
+            subscription,
+            consumer_type=pulsar.ConsumerType.Exclusive,
+            initial_position=pulsar.InitialPosition.Earliest,
+            receiver_queue_size=_RECEIVER_QUEUE,
+            batch_receive_policy=pulsar.ConsumerBatchReceivePolicy(MAX_BATCH - 1, -1, _GATHER_MS),
+        )
+    except (pulsar.AuthorizationError, pulsar.AuthenticationError, pulsar.TopicNotFound) as error:
+        raise InstanceError(
+            f"cannot subscribe to the inputs: {error}",
+            mend="`pulsar-pipeline plan` shows what is missing: a topic, or the functions role's permission",
+        ) from error

@@ -1,0 +1,65 @@
+"""Sees a hung function, sets its event aside and ends the process, so that the worker starts a fresh one."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+_log = logging.getLogger(__name__)
+
+
+class InWork:
+    """The event the loop is at, and since when: two plain attributes, since they are set for every event."""
+
+    __slots__ = ("message", "since")
+
+    def __init__(self) -> None:
+        self.message: Any = None
+        self.since = 0.0
+
+    def start(self, message: Any) -> None:
+        self.since = time.monotonic()
+        self.message = message
+
+    def finish(self) -> None:
+        self.message = None
+
+
+class Watchdog:
+    """A thread that checks four times per timeout.
+
+    When an event takes longer than `timeout_s`, `on_hang(message, stack)` is called, which must end the process. A
+    function that holds the interpreter lock would also hold this thread, so a timer below the interpreter ends the
+    process after three times the timeout.
+    """
+
+    def __init__(self, in_work: InWork, timeout_s: float, on_hang: Callable[[Any, str], None]) -> None:
+        self._in_work = in_work
+        self._timeout_s = timeout_s
+        self._on_hang = on_hang
+        self._loop_thread = threading.main_thread().ident
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            faulthandler.dump_traceback_later(3 * self._timeout_s, exit=True)
+            message, since = self._in_work.message, self._in_work.since
+            if message is not None and time.monotonic() - since > self._timeout_s and self._still_at(message, since):
+                self._on_hang(message, self._stack())
+                return
+            time.sleep(self._timeout_s / 4)
+
+    def _still_at(self, message: Any, since: float) -> bool:
+        return self._in_work.message is message and self._in_work.since == since
+
+    def _stack(self) -> str:
+        frame = sys._current_frames().get(self._loop_thread or 0)
+        return "".join(traceback.format_stack(frame)) if frame else "(no stack)"
