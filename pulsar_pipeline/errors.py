@@ -69,6 +69,9 @@ class SpecError(PipelineError):
     slug = "spec"
     http_status = 400
 
+    problems: tuple[SpecError, ...] = ()
+    """Every mistake, where one error tells of several; empty for a single one."""
+
     def __init__(
         self,
         what: str,

@@ -1,18 +1,42 @@
 """The shapes of the platform file, a tenant spec and a function definition: frozen, strict, no I/O.
 
-Paths inside are as written; `load.py` resolves them against the file they stand in.
+Paths inside are as written when a model is built in code; `load.py` resolves them against the file they stand in.
 Unknown keys and wrong types are refused by every model.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 from pulsar_pipeline.names import NAME_PATTERN, TopicName, functions_role
+from pulsar_pipeline.spec.source import Source
 from pulsar_pipeline.spec.units import Bytes, Seconds
+
+BASE = "base"
+"""Key of the validation context: the folder that relative paths start from."""
+
+
+def _against_base(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get(BASE)
+    return path if base is None else Path(os.path.normpath(base / path))
+
+
+SpecPath = Annotated[Path, AfterValidator(_against_base)]
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Role = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w.@:\-]{0,127}$")]
@@ -38,27 +62,42 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Root(Model):
+    """What a whole file holds."""
+
+    _source: Source = PrivateAttr(default_factory=Source)
+
+    @property
+    def source(self) -> Source:
+        """Where it was read, for errors with a line; empty for a model built in code."""
+        return self._source
+
+    def remember(self, source: Source) -> None:
+        """For the loader."""
+        self._source = source
+
+
 # ── platform file ─────────────────────────────────────────────────────────────────────────────
 
 
 class Auth(Model):
     """How the product authenticates to a cluster: a JWT in a file, read anew at each use."""
 
-    token_file: Path
+    token_file: SpecPath
 
 
 class Tls(Model):
     """Trust for `https://` and `pulsar+ssl://` URLs."""
 
-    trust_certs_file: Path | None = None
-    verify_hostname: bool = True
+    trust_certs_file: SpecPath | None = None
+    verify_hostname: StrictBool = True
 
 
 class TokenVerification(Model):
     """How the query API believes a token: the same key that the brokers use. Exactly one is set."""
 
-    secret_key_file: Path | None = None
-    public_key_file: Path | None = None
+    secret_key_file: SpecPath | None = None
+    public_key_file: SpecPath | None = None
     role_claim: str = "sub"
 
     @model_validator(mode="after")
@@ -86,7 +125,7 @@ class Cluster(Model):
     tokens: TokenVerification | None = None
 
 
-class Platform(Model):
+class Platform(Root):
     """The platform file: every cluster by name."""
 
     clusters: dict[Name, Cluster] = Field(min_length=1)
@@ -115,7 +154,7 @@ class BacklogQuota(Model):
 class PublishRate(Model):
     """Most messages and bytes a second, per topic; -1 is unlimited."""
 
-    messages: Annotated[int, Field(ge=-1)] = -1
+    messages: Annotated[StrictInt, Field(ge=-1)] = -1
     size: Bytes = -1
 
 
@@ -123,7 +162,7 @@ class SchemaPolicy(Model):
     """What the broker holds producers to."""
 
     compatibility: Compatibility = "full_transitive"
-    enforce: bool = True
+    enforce: StrictBool = True
 
 
 class Namespace(Model):
@@ -135,7 +174,7 @@ class Namespace(Model):
     ttl: Seconds | None = None
     backlog_quota: BacklogQuota | None = None
     compaction_threshold: Bytes | None = None
-    deduplication: bool = False
+    deduplication: StrictBool = False
     schemas: SchemaPolicy = Field(default=SchemaPolicy(), alias="schema")
     publish_rate: PublishRate | None = None
     permissions: dict[Role, tuple[Action, ...]] = {}
@@ -144,8 +183,8 @@ class Namespace(Model):
 class Topic(Model):
     """One partitioned topic of Avro records."""
 
-    partitions: Annotated[int, Field(ge=1, le=1024)]
-    schema_file: Path = Field(alias="schema")
+    partitions: Annotated[StrictInt, Field(ge=1, le=1024)]
+    schema_file: SpecPath = Field(alias="schema")
     """An `.avsc` file (`NAME.vN.avsc`), relative to the tenant spec."""
     key: str | None = None
     """Field of the record that becomes the message key, and so decides the partition."""
@@ -163,7 +202,7 @@ class Deployment(Model):
     inputs: dict[Name, TopicRef] = Field(min_length=1)
     """The function's input name → the tenant's topic."""
     output: TopicRef | None = None
-    parallelism: Annotated[int, Field(ge=1)] = 1
+    parallelism: Annotated[StrictInt, Field(ge=1)] = 1
     guarantee: Literal["at_least_once"] = "at_least_once"
     config: dict[str, Any] = {}
     """Handed to the function as its user config, over the function's own defaults."""
@@ -184,7 +223,7 @@ class Api(Model):
     roles: tuple[Role, ...] = ()
 
 
-class Tenant(Model):
+class Tenant(Root):
     """One tenant spec file."""
 
     tenant: Name
@@ -221,18 +260,18 @@ class Tenant(Model):
 class FunctionInput(Model):
     """One named input: the schema the function reads with."""
 
-    schema_file: Path = Field(alias="schema")
+    schema_file: SpecPath = Field(alias="schema")
 
 
 class FunctionOutput(Model):
     """The function's output: its schema and which fields become message key and event time."""
 
-    schema_file: Path = Field(alias="schema")
+    schema_file: SpecPath = Field(alias="schema")
     key: str | None = None
     """Field that becomes the message key; the input's key by default."""
 
 
-class FunctionDefinition(Model):
+class FunctionDefinition(Root):
     """What a function is, whoever deploys it."""
 
     name: Name
@@ -243,5 +282,5 @@ class FunctionDefinition(Model):
     output: FunctionOutput | None = None
     config: dict[str, Any] = {}
     """Defaults of the user config."""
-    sample: Path | None = None
+    sample: SpecPath | None = None
     """JSON lines `{"input": NAME, "event": {…}}` the package build runs the function on."""
