@@ -1,0 +1,40 @@
+"""Which partition a key goes to: as Pulsar's Java and Go clients choose by default (`HashingScheme.JavaStringHash`).
+
+The Python client hashes otherwise (Boost's way, not to be had elsewhere) and cannot be told to do as they do.
+Functions rely on one way: the partitions with the same number of all their inputs hold the same keys. A producer of
+another kind that feeds an input must use the same scheme: in C++ `JavaStringHash`, in Python this module.
+"""
+
+from __future__ import annotations
+
+_MOST_KEPT = 100_000
+
+
+def java_string_hash(text: str) -> int:
+    """`text.hashCode() & Integer.MAX_VALUE` of Java: over UTF-16 code units, 31 bits."""
+    value = 0
+    units = text.encode("utf-16-be", "surrogatepass")
+    for high, low in zip(units[::2], units[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF
+
+
+class Partitioner:
+    """Keys → partitions of one topic; remembers the keys it has seen, for they come again."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self._known: dict[str, int] = {}
+        self._next = 0
+
+    def __call__(self, key: str | None) -> int:
+        """The partition; events without a key go round."""
+        if key is None:
+            self._next = (self._next + 1) % self.partitions
+            return self._next
+        partition = self._known.get(key)
+        if partition is None:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
+            partition = self._known[key] = java_string_hash(key) % self.partitions
+        return partition
