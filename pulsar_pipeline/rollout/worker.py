@@ -1,0 +1,87 @@
+"""The functions worker of one cluster, over its REST API (`/admin/v3/functions`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pulsar_pipeline.cluster.http import AdminHttp
+from pulsar_pipeline.errors import ClusterError, ClusterNotFound
+from pulsar_pipeline.rollout.functions_config import FunctionConfig
+from pulsar_pipeline.rollout.status import FunctionStats, FunctionStatus, parse_stats, parse_status
+
+_UPLOAD_TIMEOUT_S = 300.0
+"""The worker answers when it has stored the package in BookKeeper."""
+
+
+class FunctionsWorker:
+    """Calls block until the worker has answered; they raise the ClusterErrors of AdminHttp.
+
+    Instances start, stop and restart after the answer: look at `status` for that.
+    """
+
+    def __init__(self, http: AdminHttp) -> None:
+        self._http = http
+
+    @property
+    def cluster(self) -> str:
+        return self._http.name
+
+    def functions(self, tenant: str, namespace: str) -> list[str]:
+        """Names of the functions in a namespace; none if there is no such namespace."""
+        try:
+            return sorted(self._http.get(f"/admin/v3/functions/{tenant}/{namespace}") or ())
+        except ClusterNotFound:
+            return []
+
+    def config(self, tenant: str, namespace: str, name: str) -> FunctionConfig | None:
+        """What a function is deployed with; None if there is none."""
+        try:
+            found = self._http.get(_path(tenant, namespace, name))
+        except ClusterNotFound:
+            return None
+        return dict(found)
+
+    def register(self, config: FunctionConfig, package: Path) -> None:
+        """Create a function. ClusterError if there is one of the name, or the worker does not accept the config."""
+        self._upload("POST", config, package, {})
+
+    def update(self, config: FunctionConfig, package: Path) -> None:
+        """Replace a function's package and config; its instances restart."""
+        self._upload("PUT", config, package, {"updateOptions": {"updateAuthData": False}})
+
+    def delete(self, tenant: str, namespace: str, name: str) -> None:
+        """Stop and remove a function and its subscriptions. ClusterNotFound without it."""
+        self._http.delete(_path(tenant, namespace, name))
+
+    def restart(self, tenant: str, namespace: str, name: str) -> None:
+        """Restart every instance. ClusterNotFound without the function."""
+        self._http.post(f"{_path(tenant, namespace, name)}/restart")
+
+    def status(self, tenant: str, namespace: str, name: str) -> FunctionStatus:
+        """What each instance says of itself. ClusterNotFound without the function."""
+        return parse_status(self._http.get(f"{_path(tenant, namespace, name)}/status"))
+
+    def stats(self, tenant: str, namespace: str, name: str) -> FunctionStats:
+        """Counts, rates and latency. ClusterNotFound without the function."""
+        return parse_stats(self._http.get(f"{_path(tenant, namespace, name)}/stats"))
+
+    def _upload(self, method: str, config: FunctionConfig, package: Path, extra: Mapping[str, Any]) -> None:
+        path = _path(config["tenant"], config["namespace"], config["name"])
+        try:
+            file = package.open("rb")
+        except OSError as error:
+            raise ClusterError(f"cannot read the package: {error.strerror}", where=str(package)) from error
+        with file:
+            parts: dict[str, Any] = {
+                key: (None, json.dumps(value), "application/json")
+                for key, value in {"functionConfig": config, **extra}.items()
+            }
+            parts["data"] = (config["py"], file, "application/octet-stream")
+            self._http.request(method, path, files=parts, timeout=_UPLOAD_TIMEOUT_S)
+
+
+def _path(tenant: str, namespace: str, name: str) -> str:
+    return f"/admin/v3/functions/{tenant}/{namespace}/{name}"
