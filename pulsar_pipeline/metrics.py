@@ -11,8 +11,8 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric. `labels` hold names of the platform only (tenant, view, partition, route), never an entity or a value
-    out of an event. `remedy` says what to look at when it goes wrong."""
+    """One metric. `labels` hold names of the platform only (tenant, view, partition, route), never an entity or
+    anything out of an event. `remedy` says what to look at when it goes wrong."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram", "summary"]
@@ -26,14 +26,14 @@ HTTP_REQUESTS = Metric(
     "counter",
     "HTTP requests answered, by route template and status.",
     ("route", "method", "status"),
-    "Many 401: a client's token has expired. 503: see pulsar_pipeline_view_ready. Any 500 is a bug; its trace is in the log.",
+    "Many 401: a client's token has expired. 503: see pulsar_pipeline_view_ready. Any 500 is a bug: see the log.",
 )
 HTTP_SECONDS = Metric(
     "pulsar_pipeline_http_request_seconds",
     "histogram",
     "Time from the request's arrival at the worker to the last byte handed to the server, in seconds.",
     ("route", "method"),
-    "Above a few milliseconds: add --workers, or look for a machine short of memory (the view is read through its pages).",
+    "Above a few milliseconds: add --workers, or see whether the machine is short of memory for the view's pages.",
 )
 VIEW_READY = Metric(
     "pulsar_pipeline_view_ready",
@@ -47,7 +47,7 @@ VIEW_LAG_SECONDS = Metric(
     "gauge",
     "Bound on how old the view is: it holds all that the topic held that long ago. 0 while caught up.",
     ("tenant", "view"),
-    "Grows evenly: the materialiser is down or cannot reach the broker. Grows under load: it is short of CPU or disk.",
+    "Grows evenly: the materialiser is down or cannot reach the broker. Grows under load: it lacks CPU or disk.",
 )
 VIEW_ROWS = Metric(
     "pulsar_pipeline_view_rows",
@@ -68,7 +68,7 @@ VIEW_SKIPPED = Metric(
     "counter",
     "Output messages that could not become a row (undecodable, or without a key) since the view was built.",
     ("tenant", "view", "partition"),
-    "Any: somebody else produces into the output topic, or its schema was changed past the check. The log has positions.",
+    "Any: somebody else produces into the output topic, or its schema was changed by hand. The log has positions.",
 )
 VIEW_POSITION_LEDGER = Metric(
     "pulsar_pipeline_view_position_ledger",
@@ -98,7 +98,6 @@ QUERY_METRICS = (
 )
 """What `serve` exposes at `/metrics`."""
 
-ALL = QUERY_METRICS
 
 # ── a runtime instance: Pulsar's own names and labels ──────────────────────────────────────────
 
@@ -163,3 +162,17 @@ FUNCTION_USER_METRIC_LAST = Metric(
 
 PER_MINUTE_SUFFIX = "_1min"
 """Pulsar's name for a counter's gauge over the running minute."""
+
+FUNCTION_METRICS = (
+    FUNCTION_RECEIVED,
+    FUNCTION_PROCESSED,
+    FUNCTION_USER_EXCEPTIONS,
+    FUNCTION_SYSTEM_EXCEPTIONS,
+    FUNCTION_LATENCY,
+    FUNCTION_LAST_INVOCATION,
+    FUNCTION_USER_METRIC,
+    FUNCTION_USER_METRIC_LAST,
+)
+"""What an instance exposes at `/metrics` of its metrics port."""
+
+ALL = QUERY_METRICS + FUNCTION_METRICS
