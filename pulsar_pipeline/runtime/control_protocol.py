@@ -1,7 +1,7 @@
 """Messages of Pulsar's instance control service (`InstanceCommunication.proto` of Apache Pulsar, package `proto`).
 
-Built from the table below rather than by a compiler, so that they work with whatever protobuf version a function's own
-dependencies bring. Numbers and names are the wire contract with the functions worker.
+Built from the table below rather than by a compiler, so that they work with whatever protobuf version a function's
+own dependencies bring. Numbers and names are the wire contract with the functions worker.
 """
 
 from __future__ import annotations

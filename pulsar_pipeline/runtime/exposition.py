@@ -1,4 +1,4 @@
-"""Prometheus exposition of an instance: Pulsar's own `pulsar_function_*` names, computed from `Stats` at scrape time."""
+"""Prometheus exposition of an instance under Pulsar's own names, computed from `Stats` at scrape time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends an instance whose functions worker is gone, so that a restarted worker's new instance finds its partitions free."""
+"""Ends an instance whose functions worker is gone, so that its partitions are free for a new one."""
 
 from __future__ import annotations
 
