@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-_NOT_YET = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "io exception", "not started", "Not started")
-"""Parts of what the worker says of an instance whose process is there and does not answer yet."""
+_NOT_YET = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "io exception", "starting", "waiting for its partitions")
+"""Parts of what is said of an instance that does not run yet: its process does not answer, or is not that far."""
 
 
 @dataclass(frozen=True, slots=True)
