@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import html
+import re
 import ssl
 from types import TracebackType
 from typing import Any
@@ -80,10 +82,20 @@ def _body(response: httpx.Response) -> Any:
         return response.text
 
 
+_TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
+
+
+def _reason(response: httpx.Response) -> str:
+    """What the broker says: JSON with a `reason`, an HTML page with a title, or plain text; in one line."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return str(response.json()["reason"])
+    title = _TITLE.search(response.text)
+    text = html.unescape(title[1]) if title else response.text
+    return " ".join(text.split()) or response.reason_phrase
+
+
 def _failure(cluster: str, method: str, path: str, response: httpx.Response) -> ClusterError:
-    reason = response.text.strip() or response.reason_phrase
-    with contextlib.suppress(ValueError, AttributeError):
-        reason = response.json().get("reason", reason)
+    reason = _reason(response)
     what, where = f"{method} {path} answered {response.status_code}: {reason}", f"cluster {cluster}"
     match response.status_code:
         case 401 | 403:

@@ -18,6 +18,7 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.types import Options
 
 from pulsar_pipeline.errors import TokenError
 from pulsar_pipeline.spec.model import TokenVerification
@@ -31,7 +32,7 @@ _SECRET_KEY_BYTES = 32
 _HMAC = ("HS256", "HS384", "HS512")
 _RSA = ("RS256", "RS384", "RS512")
 _ELLIPTIC = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
-_CHECKS = {"verify_aud": False, "verify_iat": False}
+_CHECKS: Options = {"verify_aud": False, "verify_iat": False}
 """Pulsar checks signature, expiry and not-before; so do we, no more and no less."""
 
 
@@ -96,9 +97,7 @@ def claims_of(token: str, key: CheckingKey) -> dict[str, Any]:
     try:
         return dict(jwt.decode(token, key, algorithms=_algorithms(key), options=_CHECKS))
     except jwt.ExpiredSignatureError as error:
-        raise TokenError(
-            "the token has expired", mend="make a new one with `pulsar-pipeline token create`"
-        ) from error
+        raise TokenError("the token has expired", mend="make a new one with `pulsar-pipeline token create`") from error
     except jwt.InvalidSignatureError:
         raise TokenError("the token is signed with another key") from None
     except jwt.PyJWTError as error:

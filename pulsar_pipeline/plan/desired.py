@@ -1,0 +1,114 @@
+"""Specs → the state every cluster should have. Pure: schemas come in loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pulsar_pipeline.cluster.state import (
+    ClusterRecord,
+    NamespaceName,
+    NamespacePolicies,
+    TenantInfo,
+)
+from pulsar_pipeline.errors import PlanError
+from pulsar_pipeline.names import TopicName, dead_letter_topic
+from pulsar_pipeline.plan.permissions import permissions_of
+from pulsar_pipeline.plan.policies import policies_of
+from pulsar_pipeline.schemas.schema import Schema
+from pulsar_pipeline.spec.model import Cluster, Platform, Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTopic:
+    """A partitioned topic; without a schema any bytes may be sent to it."""
+
+    partitions: int
+    schema: Schema | None
+
+
+@dataclass(slots=True)
+class DesiredState:
+    """All that is declared for one cluster."""
+
+    cluster: str
+    records: dict[str, ClusterRecord] = field(default_factory=dict)
+    """The cluster's peers; a field that is None is not declared."""
+    tenants: dict[str, TenantInfo] = field(default_factory=dict)
+    namespaces: dict[NamespaceName, NamespacePolicies] = field(default_factory=dict)
+    left: dict[NamespaceName, frozenset[str]] = field(default_factory=dict)
+    """Namespaces of the tenants that this cluster should not hold → the clusters that should."""
+    topics: dict[TopicName, DesiredTopic] = field(default_factory=dict)
+
+
+def desired_states(
+    platform: Platform, tenants: Iterable[Tenant], schemas: Mapping[Path, Schema]
+) -> dict[str, DesiredState]:
+    """Cluster → its desired state, for the clusters of these tenants.
+
+    `schemas` holds every topic's schema by the path in the spec. Raises PlanError for what no cluster could hold.
+    """
+    states: dict[str, DesiredState] = {}
+    for tenant in tenants:
+        _check_clusters(tenant, platform)
+        topics = topics_of(tenant, schemas)
+        for name in tenant.clusters:
+            state = states.setdefault(name, DesiredState(name))
+            state.records |= {peer: record_of(platform.clusters[peer]) for peer in tenant.clusters if peer != name}
+            _add_tenant(state, tenant, topics)
+    return states
+
+
+def _check_clusters(tenant: Tenant, platform: Platform) -> None:
+    missing = [name for name in tenant.clusters if name not in platform.clusters]
+    if missing:
+        raise PlanError(
+            f"clusters the platform file does not have: {', '.join(missing)}",
+            where=f"tenant {tenant.tenant}",
+            mend=f"it has {', '.join(sorted(platform.clusters))}",
+        )
+
+
+def _add_tenant(state: DesiredState, tenant: Tenant, topics: Mapping[TopicName, DesiredTopic]) -> None:
+    state.tenants[tenant.tenant] = TenantInfo(frozenset(tenant.admin_roles), frozenset(tenant.clusters))
+    granted = permissions_of(tenant)
+    for name, declared in tenant.namespaces.items():
+        namespace, clusters = NamespaceName(tenant.tenant, name), frozenset(tenant.clusters_of(name))
+        if state.cluster not in clusters:
+            state.left[namespace] = clusters
+            continue
+        where = f"tenant {tenant.tenant} namespaces.{name}"
+        state.namespaces[namespace] = policies_of(declared, clusters, granted[name], where=where)
+        state.topics |= {topic: wanted for topic, wanted in topics.items() if topic.namespace == name}
+
+
+def record_of(cluster: Cluster) -> ClusterRecord:
+    """How the other clusters reach this one."""
+    admin = cluster.peers_use.admin_url if cluster.peers_use else cluster.admin_url
+    broker = cluster.peers_use.broker_url if cluster.peers_use else cluster.broker_url
+    return ClusterRecord(
+        admin_url=None if admin.startswith("https:") else admin,
+        admin_url_tls=admin if admin.startswith("https:") else None,
+        broker_url=None if broker.startswith("pulsar+ssl:") else broker,
+        broker_url_tls=broker if broker.startswith("pulsar+ssl:") else None,
+    )
+
+
+def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName, DesiredTopic]:
+    """The declared topics, and every deployment's dead-letter topic (as many partitions as its inputs)."""
+    topics = {
+        tenant.topic_name(ref): DesiredTopic(topic.partitions, schemas[topic.schema_file])
+        for ref, topic in tenant.topics.items()
+    }
+    for name, deployment in tenant.deployments.items():
+        dead_letters = dead_letter_topic(tenant.tenant, deployment.namespace, name)
+        if dead_letters in topics:
+            raise PlanError(
+                f"the name {dead_letters.namespace}/{dead_letters.topic} is that of the deployment's dead-letter topic",
+                where=f"tenant {tenant.tenant} deployments.{name}",
+                mend="name the declared topic otherwise",
+            )
+        partitions = max(tenant.topics[ref].partitions for ref in deployment.inputs.values())
+        topics[dead_letters] = DesiredTopic(partitions, None)
+    return topics

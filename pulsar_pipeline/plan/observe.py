@@ -1,0 +1,100 @@
+"""Reader → snapshot of what a cluster holds of the declared things. Reads only; a few requests at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from pulsar_pipeline.cluster.protocol import ClusterReader
+from pulsar_pipeline.cluster.state import ClusterRecord, NamespaceName, NamespacePolicies, TenantInfo, TopicState
+from pulsar_pipeline.errors import ClusterRefused, PlanError
+from pulsar_pipeline.names import TopicName
+from pulsar_pipeline.plan.desired import DesiredState
+
+_REQUESTS_AT_A_TIME = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one cluster holds, as far as the desired state asks; things that are not there are absent."""
+
+    cluster: str
+    records: Mapping[str, ClusterRecord]
+    hidden_records: frozenset[str]
+    """Peers in the registry whose records only the platform's superuser may see."""
+    tenants: Mapping[str, TenantInfo]
+    namespaces: Mapping[NamespaceName, NamespacePolicies]
+    topics: Mapping[TopicName, TopicState]
+    """Declared topics, and every topic of the namespaces that the cluster should leave (those without schemas)."""
+
+
+def observe(readers: Mapping[str, ClusterReader], desired: Mapping[str, DesiredState]) -> dict[str, Snapshot]:
+    """Look at every cluster. Raises ClusterError, with the cluster's name, if any of them cannot be read."""
+    with ThreadPoolExecutor(max_workers=len(desired) or 1) as pool:
+        snapshots = pool.map(lambda name: observe_cluster(readers[name], desired[name]), desired)
+        return {snapshot.cluster: snapshot for snapshot in snapshots}
+
+
+def observe_cluster(reader: ClusterReader, desired: DesiredState) -> Snapshot:
+    """Look at one cluster."""
+    tenants = {name: info for name in desired.tenants if (info := reader.tenant(name)) is not None}
+    known = _known_clusters(reader)
+    names = {name for tenant in tenants for name in reader.namespaces(tenant)}
+    with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
+        records = dict(pool.map(lambda peer: (peer, _record(reader, peer)), desired.records.keys() & known))
+        wanted = [name for name in (*desired.namespaces, *desired.left) if name in names]
+        policies = zip(wanted, pool.map(reader.policies, wanted), strict=True)
+        namespaces = {name: found for name, found in policies if found is not None}
+        return Snapshot(
+            cluster=reader.name,
+            records={peer: record for peer, record in records.items() if isinstance(record, ClusterRecord)},
+            hidden_records=frozenset(peer for peer, record in records.items() if record is _HIDDEN),
+            tenants=tenants,
+            namespaces=namespaces,
+            topics=_topics(reader, desired, namespaces, pool),
+        )
+
+
+_HIDDEN = object()
+
+
+def _record(reader: ClusterReader, peer: str) -> object:
+    """A peer's record, None, or `_HIDDEN` from a tenant's own admin."""
+    try:
+        return reader.cluster_record(peer)
+    except ClusterRefused:
+        return _HIDDEN
+
+
+def _known_clusters(reader: ClusterReader) -> frozenset[str]:
+    """A cluster always has itself in its registry: if not, the platform file calls it by a wrong name."""
+    known = reader.cluster_names()
+    if reader.name not in known:
+        raise PlanError(
+            f"the cluster there does not call itself {reader.name}: it knows {', '.join(sorted(known)) or 'none'}",
+            where=f"cluster {reader.name}",
+            mend="use the cluster's own name in the platform file, or correct its admin_url",
+        )
+    return known
+
+
+def _topics(
+    reader: ClusterReader,
+    desired: DesiredState,
+    namespaces: Mapping[NamespaceName, NamespacePolicies],
+    pool: ThreadPoolExecutor,
+) -> dict[TopicName, TopicState]:
+    # a cluster answers for the topics of a namespace only while it is among those that hold it
+    held = [name for name, policies in namespaces.items() if reader.name in (policies.replication or ())]
+    there = {topic: kind for found in pool.map(reader.topics, held) for topic, kind in found.items()}
+    leaving = {topic for topic in there if NamespaceName(topic.tenant, topic.namespace) in desired.left}
+    wanted = [topic for topic in there if topic in desired.topics]
+
+    def look(topic: TopicName) -> TopicState:
+        if not there[topic]:
+            return TopicState(0)
+        return TopicState(reader.partitions(topic), reader.schemas(topic))
+
+    states = dict(zip(wanted, pool.map(look, wanted), strict=True))
+    return states | {topic: TopicState(0) for topic in leaving}

@@ -1,0 +1,79 @@
+"""A namespace's spec → its policies in Pulsar's terms: whole minutes and megabytes (rounded up), 0 for "never"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pulsar_pipeline.cluster import state
+from pulsar_pipeline.cluster.state import UNLIMITED, NamespacePolicies
+from pulsar_pipeline.errors import PlanError
+from pulsar_pipeline.spec.model import BacklogQuota, Namespace, PublishRate, Retention
+
+_MINUTE = 60
+_MEGABYTE = 1 << 20
+
+
+def policies_of(
+    namespace: Namespace, clusters: frozenset[str], permissions: Mapping[str, frozenset[str]], *, where: str
+) -> NamespacePolicies:
+    """What is declared; None for what is not. Raises PlanError, with `where`, for what every broker refuses."""
+    retention = _retention(namespace.retention, where)
+    backlog_quota = _backlog_quota(namespace.backlog_quota)
+    if backlog_quota is not None and not fits(backlog_quota, retention):
+        raise PlanError(
+            "the backlog quota is not below the retention",
+            where=f"{where}.backlog_quota",
+            mend="Pulsar refuses that: raise the retention's size or lower the quota's",
+        )
+    return NamespacePolicies(
+        replication=clusters,
+        retention=retention,
+        backlog_quota=backlog_quota,
+        ttl=_never(namespace.ttl),
+        compaction_threshold=_never(namespace.compaction_threshold),
+        deduplication=namespace.deduplication,
+        schema_compatibility=namespace.schemas.compatibility.upper(),
+        schema_enforced=namespace.schemas.enforce,
+        auto_topic_creation=False,
+        publish_rate=_publish_rate(namespace.publish_rate),
+        permissions=permissions,
+    )
+
+
+def fits(quota: state.BacklogQuota, retention: state.Retention | None) -> bool:
+    """Pulsar's rule: where both sizes are limited, the backlog quota stays below the retention."""
+    if retention is None or retention.megabytes <= 0:
+        return True
+    return quota.size < retention.megabytes * _MEGABYTE
+
+
+def _retention(declared: Retention, where: str) -> state.Retention:
+    if (declared.time == 0) != (declared.size == 0):
+        raise PlanError(
+            "retention by time alone or by size alone keeps nothing: Pulsar wants both, or neither",
+            where=f"{where}.retention",
+            mend="write both time and size; `unlimited` is a value",
+        )
+    return state.Retention(_round_up(declared.time, _MINUTE), _round_up(declared.size, _MEGABYTE))
+
+
+def _backlog_quota(declared: BacklogQuota | None) -> state.BacklogQuota | None:
+    if declared is None:
+        return None
+    # Pulsar reads a limit of 0 as none at all
+    return state.BacklogQuota(declared.size or UNLIMITED, declared.time or UNLIMITED, declared.policy)
+
+
+def _publish_rate(declared: PublishRate | None) -> state.PublishRate | None:
+    if declared is None:
+        return None
+    return state.PublishRate(declared.messages or UNLIMITED, declared.size or UNLIMITED)
+
+
+def _round_up(value: int, unit: int) -> int:
+    return value if value == UNLIMITED else -(-value // unit)
+
+
+def _never(value: int | None) -> int | None:
+    """Without a limit is 0 to Pulsar where a limit of nothing would make no sense."""
+    return 0 if value == UNLIMITED else value
