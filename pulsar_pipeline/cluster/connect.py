@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,20 +31,30 @@ def token_supplier(path: Path) -> Callable[[], str]:
     return lambda: read_token(path)
 
 
-def open_client(cluster: Cluster, *, token_file: Path | None = None, **options: Any) -> pulsar.Client:
+def client_logger(log_file: Path | None) -> pulsar.FileLogger:
+    """Where the client library writes its warnings: a file, or nowhere.
+
+    Not a Python logger: the library calls it from threads that hold its locks, and waits there for the interpreter's
+    lock, which deadlocks under load. Not its console logger: that one writes into standard output.
+    """
+    return pulsar.FileLogger(pulsar.LoggerLevel.Warn, str(log_file or os.devnull))
+
+
+def open_client(
+    cluster: Cluster, *, token_file: Path | None = None, log_file: Path | None = None, **options: Any
+) -> pulsar.Client:
     """A client for `cluster`; `token_file` stands in for the cluster's own. The caller closes it.
 
-    Client-library warnings go to the logger `pulsar`. Connecting is lazy: errors come from the first use.
+    Connecting is lazy: errors come from the first use.
     """
     token = token_file or (cluster.auth.token_file if cluster.auth else None)
     if token is not None:
         read_token(token)  # a missing file is told now, not as a hang at connect time
-    logger = logging.getLogger("pulsar")
     return pulsar.Client(
         cluster.broker_url,
         authentication=pulsar.AuthenticationToken(token_supplier(token)) if token else None,
         tls_trust_certs_file_path=str(cluster.tls.trust_certs_file) if cluster.tls.trust_certs_file else None,
         tls_validate_hostname=cluster.tls.verify_hostname,
-        logger=logger,
+        logger=client_logger(log_file),
         **options,
     )

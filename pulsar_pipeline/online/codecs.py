@@ -14,6 +14,10 @@ from pulsar_pipeline.schemas.schema import Schema, load_schema
 SCHEMAS_FOLDER = "schemas"
 
 
+_ONLY = 0
+"""Within a package each input has one schema; which version the topic gave it does not matter."""
+
+
 class Codecs:
     """Payloads are schemaless Avro, written with the very schema that reads them."""
 
@@ -46,7 +50,7 @@ class Codecs:
         """An event of one input. Raises DataError."""
         if name not in self._decoders:
             raise _no_input(name, self.inputs)
-        return self._decoders[name](payload, b"")
+        return self._decoders[name](payload, _ONLY)
 
     def encode_output(self, record: Mapping[str, Any]) -> bytes:
         """Raises DataError, also for an output of a function that declares none."""
@@ -60,7 +64,7 @@ class Codecs:
         """What a consumer of the output gets. Raises DataError."""
         if self._output_decoder is None:
             raise DataError("the function declares no output")
-        return self._output_decoder(payload, b"")
+        return self._output_decoder(payload, _ONLY)
 
     def key_of(self, record: Mapping[str, Any], input_key: str | None) -> str | None:
         """Message key of an output: its key field's value as text, else the input's key."""

@@ -10,7 +10,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -96,8 +96,15 @@ def _flag(text: str) -> bool:
     return text.strip().lower() in ("true", "1", "yes")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InstanceError(f"bad arguments: {message}")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="instance", allow_abbrev=False, exit_on_error=False)
+    parser = _Parser(prog="instance", allow_abbrev=False)
     required, text = {"required": True}, {"default": None}
     for name, options in {
         "py": required,
@@ -155,8 +162,6 @@ def parse(argv: Sequence[str]) -> Arguments:
                 mend="deploy with `pulsar-pipeline functions deploy`, which writes it",
             )
         config = InstanceConfig.model_validate(reserved)
-    except argparse.ArgumentError as error:
-        raise InstanceError(f"bad arguments: {error}") from error
     except ValidationError as error:
         raise InstanceError(f"bad function details: {error}") from error
     return Arguments(

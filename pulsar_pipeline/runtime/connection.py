@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pulsar
 
-from pulsar_pipeline.cluster.connect import token_supplier
+from pulsar_pipeline.cluster.connect import client_logger, token_supplier
 from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.arguments import Arguments
 
@@ -22,7 +21,7 @@ def open_client(arguments: Arguments, function_tokens: Path | None) -> pulsar.Cl
         tls_trust_certs_file_path=str(arguments.tls_trust_certs) if arguments.tls_trust_certs else None,
         tls_allow_insecure_connection=arguments.tls_allow_insecure,
         tls_validate_hostname=arguments.verify_hostname,
-        logger=logging.getLogger("pulsar"),
+        logger=client_logger(arguments.log_path.with_suffix(".client.log")),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime.event import InputPartition, position_of
 from pulsar_pipeline.runtime.sink import Sink
+from pulsar_pipeline.schemas.wire import NO_VERSION, version_of
 
 _LONGEST_ERROR = 2000
 """Characters of an error's text that travel with a dead letter."""
@@ -53,5 +54,5 @@ class DeadLetters:
 
 
 def _schema_version(message: Any) -> str:
-    version = message.schema_version()
-    return str(int.from_bytes(version, "big")) if version else ""
+    version = version_of(message)
+    return "" if version == NO_VERSION else str(version)

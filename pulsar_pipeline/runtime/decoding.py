@@ -14,7 +14,7 @@ from pulsar_pipeline.schemas.codec import Decoder, Encoder
 from pulsar_pipeline.schemas.schema import Schema, load_schema
 from pulsar_pipeline.schemas.wire import writer_lookup
 
-Decode = Callable[[bytes, bytes], Any]
+Decode = Callable[[bytes, int], Any]
 """(payload, the message's schema version) → record. Raises DataError."""
 
 
@@ -33,9 +33,7 @@ def decoders(client: pulsar.Client, schemas: FunctionSchemas, partitions: list[I
     by_topic: dict[str, Decode] = {}
     for partition in partitions:
         if partition.topic not in by_topic:
-            by_topic[partition.topic] = Decoder(
-                schemas.inputs[partition.name], writer_lookup(client, partition.topic)
-            )
+            by_topic[partition.topic] = Decoder(schemas.inputs[partition.name], writer_lookup(client, partition.topic))
     return {partition.full_name: by_topic[partition.topic] for partition in partitions}
 
 

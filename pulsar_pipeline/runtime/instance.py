@@ -91,9 +91,7 @@ class Instance:
     def _serve(self, client: pulsar.Client) -> None:
         if self._config.log_topic:
             logging.getLogger().addHandler(LogTopic(client, self._config.log_topic, self._arguments.instance_id))
-        bundle = self._until_it_stands(
-            lambda: open_bundle(self._arguments.package, self._settings.cache / "unpacked")
-        )
+        bundle = self._until_it_stands(lambda: open_bundle(self._arguments.package, self._settings.cache / "unpacked"))
         schemas = FunctionSchemas(bundle.src, bundle.manifest)
         sink = Sink(client, self._schema_by_topic(schemas))
         context = self._context(bundle, client, sink)

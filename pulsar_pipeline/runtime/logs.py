@@ -41,7 +41,6 @@ def log_to_file(path: Path, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    logging.getLogger("pulsar").setLevel(logging.WARNING)  # the client tells every connection at INFO
 
 
 class LogTopic(logging.Handler):
@@ -60,8 +59,6 @@ class LogTopic(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.startswith("pulsar") and not record.name.startswith("pulsar_pipeline"):
-            return  # the client's own records could feed on themselves
         with contextlib.suppress(pulsar.PulsarException):
             self._producer.send_async(
                 self.format(record).encode(), None, properties=self._properties | {"level": record.levelname}

@@ -16,6 +16,7 @@ from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.stats import Counts, Stats
+from pulsar_pipeline.schemas.wire import version_of
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Processor:
         origin, decode = self._routes[message.topic_name()]
         counts.received += 1
         try:
-            record = decode(message.data(), message.schema_version())
+            record = decode(message.data(), version_of(message))
         except DataError as error:
             self._set_aside(message, origin, Reason.UNDECODABLE, str(error), counts)
             return

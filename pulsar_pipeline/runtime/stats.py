@@ -93,6 +93,9 @@ class Stats:
     _system_failures: deque[Failure] = field(default_factory=lambda: deque(maxlen=KEPT_EXCEPTIONS))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        self._start_minute(self.clock.monotonic())
+
     def add(self, counts: Counts) -> None:
         """Take in what one batch came to."""
         with self._lock:

@@ -68,12 +68,12 @@ class Decoder:
     `writer_of` gives the schema of a message's schema version; its answers are kept, its errors pass through.
     """
 
-    def __init__(self, reader: Schema | None, writer_of: Callable[[bytes], Schema]) -> None:
+    def __init__(self, reader: Schema | None, writer_of: Callable[[int], Schema]) -> None:
         self.reader = reader
         self._writer_of = writer_of
-        self._known: dict[bytes, tuple[Any, Any, Schema]] = {}
+        self._known: dict[int, tuple[Any, Any, Schema]] = {}
 
-    def __call__(self, payload: bytes, schema_version: bytes) -> dict[str, Any]:
+    def __call__(self, payload: bytes, schema_version: int) -> dict[str, Any]:
         """The record. Raises DataError for truncated, trailing or otherwise undecodable bytes."""
         writer, reader, schema = self._known.get(schema_version) or self._learn(schema_version)
         buffer = io.BytesIO(payload)
@@ -85,7 +85,7 @@ class Decoder:
             raise DataError(f"{len(payload) - buffer.tell()} bytes follow the end of the {schema.name} record")
         return record  # type: ignore[no-any-return]  # a record's schema: fastavro gives a dict
 
-    def _learn(self, schema_version: bytes) -> tuple[Any, Any, Schema]:
+    def _learn(self, schema_version: int) -> tuple[Any, Any, Schema]:
         writer = self._writer_of(schema_version)
         same = self.reader is None or self.reader.text == writer.text
         # With no reader schema fastavro takes the short way: it neither compares nor resolves.

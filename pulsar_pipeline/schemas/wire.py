@@ -12,7 +12,9 @@ from pulsar.schema import Schema as PulsarSchema
 from pulsar_pipeline.errors import ClusterError, DataError
 from pulsar_pipeline.schemas.schema import Schema, schema_from_text
 
-_UNKNOWN_VERSION = (pulsar.NotFound, pulsar.TopicNotFound)
+NO_VERSION = -1
+
+_UNKNOWN_VERSION = pulsar.TopicNotFound
 
 
 class WireSchema(PulsarSchema):  # type: ignore[misc]
@@ -35,16 +37,23 @@ def wire_schema(schema: Schema) -> WireSchema:
     return WireSchema(schema)
 
 
-def writer_lookup(client: pulsar.Client, topic: str) -> Callable[[bytes], Schema]:
-    """Finds the schema that a message of `topic` was written with, by `message.schema_version()` (8 bytes,
-    big-endian). Answers are cached, so a message costs a dictionary access.
+def version_of(message: pulsar.Message) -> int:
+    """Schema version a message was sent with; NO_VERSION for one sent without a schema.
+
+    Not `message.schema_version()`: that is the version's eight bytes read as text, which fails from version 128 on.
+    """
+    return int(message._message.int_schema_version())
+
+
+def writer_lookup(client: pulsar.Client, topic: str) -> Callable[[int], Schema]:
+    """Finds the schema that a message of `topic` was written with, by `version_of(message)`. Answers are cached, so a message costs a dictionary access.
 
     The function raises DataError when the message names no version or one the topic does not have (the event's
     fault), ClusterError when the broker does not answer (not the event's fault).
     """
-    known: dict[bytes, Schema] = {}
+    known: dict[int, Schema] = {}
 
-    def lookup(schema_version: bytes) -> Schema:
+    def lookup(schema_version: int) -> Schema:
         schema = known.get(schema_version)
         if schema is None:
             schema = known[schema_version] = _fetch(client, topic, schema_version)
@@ -53,10 +62,9 @@ def writer_lookup(client: pulsar.Client, topic: str) -> Callable[[bytes], Schema
     return lookup
 
 
-def _fetch(client: Any, topic: str, schema_version: bytes) -> Schema:
-    if len(schema_version) != 8:
+def _fetch(client: Any, topic: str, version: int) -> Schema:
+    if version == NO_VERSION:
         raise DataError("the message was sent without a schema", where=topic, mend="send with the topic's schema")
-    version = int.from_bytes(schema_version, "big")
     try:
         info = client._client.get_schema_info(topic, version)
     except _UNKNOWN_VERSION as error:

@@ -15,7 +15,7 @@ from pulsar_pipeline.errors import DataError, SchemaError
 from pulsar_pipeline.schemas.values import jsonable
 from pulsar_pipeline.view.position import Position, token
 
-Decode = Callable[[bytes, bytes], dict[str, Any]]
+Decode = Callable[[bytes, int], dict[str, Any]]
 """(payload, schema version) → record. Raises DataError or SchemaError where that cannot be."""
 
 
@@ -27,7 +27,7 @@ class OutputMessage:
     position: Position
     key: str
     payload: bytes
-    schema_version: bytes
+    schema_version: int
     event_time_ms: int
     publish_time_ms: int
 

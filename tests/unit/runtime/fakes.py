@@ -31,7 +31,7 @@ class FakeMessage:
     key: str = "m1"
     event_time: int = 0
     props: dict[str, str] = field(default_factory=dict)
-    version: bytes = (3).to_bytes(8, "big")
+    version: int = 3
     identity: FakeMessageId = field(default_factory=FakeMessageId)
 
     def data(self) -> bytes:
@@ -52,7 +52,11 @@ class FakeMessage:
     def properties(self) -> dict[str, str]:
         return self.props
 
-    def schema_version(self) -> bytes:
+    @property
+    def _message(self) -> FakeMessage:
+        return self
+
+    def int_schema_version(self) -> int:
         return self.version
 
     def message_id(self) -> FakeMessageId:

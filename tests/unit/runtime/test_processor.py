@@ -27,7 +27,7 @@ class Doubler:
         return {"id": record, "double": 2 * (record // (1 if record else 0))}
 
 
-def decode(payload: bytes, version: bytes) -> int:
+def decode(payload: bytes, version: int) -> int:
     try:
         return int(payload)
     except ValueError as error:

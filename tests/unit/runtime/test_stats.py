@@ -13,7 +13,6 @@ from tests.unit.runtime.worker_arguments import argv
 def test_counts_add_up_and_the_minute_starts_anew() -> None:
     clock = FakeClock()
     stats = Stats(clock)
-    stats.snapshot()
     stats.add(Counts(received=10, processed=9, user_exceptions=1, latency_ms=20.0))
     assert stats.snapshot().last_minute.received == 10
     clock.seconds += 61
