@@ -30,7 +30,7 @@ _RULES: Mapping[str, _Rule] = {
 def same_schema(left: Schema, right: Schema) -> bool:
     """True when a broker holds the two for one: registering one where the other is makes no new version.
 
-    Docs, aliases, layout and the order of JSON keys do not count.
+    Docs, aliases, enum defaults, layout and the order of JSON keys do not count; properties and field defaults do.
     """
     return signature(left.definition) == signature(right.definition)
 

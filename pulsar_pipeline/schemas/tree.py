@@ -65,7 +65,7 @@ def read_type(definition: Any) -> Type:
 def signature(definition: Any) -> str:
     """Text that is equal for two schemas exactly when a broker holds them for one and the same.
 
-    Layout, key order, docs and aliases do not count; names, types, defaults, order and properties do.
+    Layout, key order, docs, aliases and enum defaults do not count; names, types, defaults, order and properties do.
     """
     return json.dumps(_signed(definition, ""), sort_keys=True)
 
@@ -140,6 +140,7 @@ def _signed(definition: Any, namespace: str) -> Any:
         for key in ("symbols", "size"):
             if key in definition:
                 signed[key] = definition[key]
+        signed.pop("default", None)  # an enum's: Avro's equality leaves it out
         if "fields" in definition:
             signed["fields"] = [_signed_field(entry, namespace) for entry in definition["fields"]]
     elif kind in ("array", "map"):

@@ -59,7 +59,7 @@ Compatibility = Literal[
 class Model(BaseModel):
     """Frozen and strict about keys; every spec model is one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Root(Model):
