@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -28,6 +29,9 @@ class Settings(BaseSettings):
 
     cache: Path = Path.home() / ".cache" / "pulsar-pipeline"
     """Downloads shared by all checkouts: Pulsar's modules, wheels, unpacked packages."""
+
+    java_home: Path | None = Field(default=None, validation_alias="JAVA_HOME")
+    """The Java to run local clusters on, if it is new enough; the one variable that is not ours alone."""
 
     function_tokens: Path | None = None
     """Folder with `TENANT.token` files for runtime instances, so that no token is on a command line."""

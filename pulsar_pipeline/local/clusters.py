@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -30,6 +32,8 @@ DEFAULT_NAMES = ("west", "east")
 NEEDED_DISK_BYTES = 1 << 30
 READY_TIMEOUT_S = 120.0
 _POLL_S = 0.2
+_UNFIT = re.compile(r"[^\w./@:+,=~-]")
+"""What may not stand in a URL as it is; Pulsar builds URLs from paths."""
 
 
 class State(StrEnum):
@@ -80,6 +84,7 @@ class LocalClusters:
         """
         names = tuple(names) or self.layout.existing() or DEFAULT_NAMES
         _check_names(names)
+        _check_folder(self.layout.root)
         self.layout.root.mkdir(parents=True, exist_ok=True)
         with self._locked():
             stopped = [self.layout.cluster(name) for name in names if not self._runs(name)]
@@ -107,6 +112,14 @@ class LocalClusters:
     def status(self) -> list[Status]:
         """How the clusters of the folder are; asks each that runs."""
         return [self._status(self.layout.cluster(name)) for name in self.layout.existing()]
+
+    def dead(self) -> LocalError | None:
+        """Why one of the clusters ended by itself, None while all that were started run."""
+        died = next((c for c in map(self.layout.cluster, self.layout.existing()) if jvm.died(c)), None)
+        if died is None:
+            return None
+        line, log = why_it_failed(died)
+        return LocalError(f"Pulsar died: {line}", where=f"cluster {died.name}", mend=f"see {log}")
 
     def _locked(self) -> ExitStack:
         stack = ExitStack()
@@ -204,7 +217,9 @@ class LocalClusters:
             return ready.is_ready(http)
 
     def _stop(self, clusters: Sequence[ClusterLayout]) -> list[str]:
-        return [cluster.name for cluster in clusters if jvm.stop(cluster)]
+        with ThreadPoolExecutor(max_workers=max(1, len(clusters))) as pool:
+            ran = list(pool.map(jvm.stop, clusters))
+        return [cluster.name for cluster, did in zip(clusters, ran, strict=True) if did]
 
     def _write_platform(self) -> None:
         known = {name: ports.load(self.layout.cluster(name).ports) for name in self.layout.existing()}
@@ -234,6 +249,15 @@ def _check_names(names: Sequence[str]) -> None:
         raise LocalError("a cluster is named twice")
 
 
+def _check_folder(folder: Path) -> None:
+    if _UNFIT.search(str(folder)):
+        raise LocalError(
+            "Pulsar cannot store its data under a path with blanks or special characters",
+            where=str(folder),
+            mend="put the clusters elsewhere with --folder",
+        )
+
+
 def _check_disk(folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < NEEDED_DISK_BYTES:
@@ -251,8 +275,8 @@ def _prepare(cluster: ClusterLayout, own: Ports, credentials: config.Credentials
     any_jar = next(jar for jar in jars if jar.name.startswith("pulsar-functions-runtime-"))
     for folder in (cluster.conf / "functions-logging", cluster.temporary, cluster.worker, cluster.instance_logs):
         folder.mkdir(parents=True, exist_ok=True)
-    for folder in ("download", "connectors", "builtin", "nar", "extra"):
-        (cluster.worker / folder).mkdir(exist_ok=True)
+    for name in ("download", "connectors", "builtin", "nar", "extra"):
+        (cluster.worker / name).mkdir(exist_ok=True)
     worker = config.worker_settings(cluster, own, credentials, python_instance=instance, any_jar=any_jar)
     written = {
         "standalone.conf": config.render_properties(config.broker_settings(cluster, own, credentials)),
@@ -264,6 +288,8 @@ def _prepare(cluster: ClusterLayout, own: Ports, credentials: config.Credentials
     for name, text in written.items():
         (cluster.conf / name).write_text(text)
     cluster.console.unlink(missing_ok=True)
+    if cluster.log.exists():  # so that whatever stands in the log belongs to this start
+        cluster.log.replace(cluster.log.with_suffix(".previous.log"))
 
 
 def _check_alive(cluster: ClusterLayout) -> None:

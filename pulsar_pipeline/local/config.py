@@ -1,4 +1,4 @@
-"""What each local cluster is configured to: the broker's and the functions worker's settings as data. Pure; no I/O."""
+"""The settings of a local cluster's broker and functions worker, as data. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOKEN_PROVIDER = "org.apache.pulsar.broker.authentication.AuthenticationProvider
 
 MAX_MESSAGE_BYTES = 5 * 1024 * 1024
 FRAME_PADDING_BYTES = 10 * 1024
-"""An entry of the full message size must still fit a bookie's frame, headers included, or the bookie drops the link."""
+"""An entry of the full message size must still fit a bookie's frame with its headers, or the bookie hangs up."""
 
 _STORAGE = {
     "allowLoopback": True,
@@ -120,7 +120,12 @@ class Credentials:
     @property
     def client_parameters(self) -> str:
         """For Pulsar's `AuthenticationToken`: a file, so that no token is in a config or on a command line."""
-        return self.admin_token.as_uri()
+        return file_url(self.admin_token)
+
+
+def file_url(path: Path) -> str:
+    """As Pulsar reads it: it decodes no percent signs, which is why `up` refuses folders with blanks and the like."""
+    return f"file://{path}"
 
 
 def broker_settings(cluster: ClusterLayout, ports: Ports, credentials: Credentials) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def broker_settings(cluster: ClusterLayout, ports: Ports, credentials: Credentia
         "authenticationEnabled": True,
         "authorizationEnabled": True,
         "authenticationProviders": TOKEN_PROVIDER,
-        "tokenSecretKey": credentials.token_key.as_uri(),
+        "tokenSecretKey": file_url(credentials.token_key),
         "superUserRoles": ADMIN_ROLE,
         "brokerClientAuthenticationPlugin": TOKEN_PLUGIN,
         "brokerClientAuthenticationParameters": credentials.client_parameters,
@@ -146,7 +151,7 @@ def broker_settings(cluster: ClusterLayout, ports: Ports, credentials: Credentia
 def worker_settings(
     cluster: ClusterLayout, ports: Ports, credentials: Credentials, *, python_instance: Path, any_jar: Path
 ) -> dict[str, Any]:
-    """`functions_worker.yml`. `any_jar` stands for the Java instance, which nothing here runs but the worker asks for."""
+    """`functions_worker.yml`. `any_jar` stands for the Java instance: the worker asks for one, nothing here runs it."""
     return {
         **_WORKER,
         "workerHostname": HOST,
@@ -168,7 +173,7 @@ def worker_settings(
         "authorizationEnabled": True,
         "authenticationProviders": [TOKEN_PROVIDER],
         "superUserRoles": [ADMIN_ROLE],
-        "properties": {"tokenSecretKey": credentials.token_key.as_uri()},
+        "properties": {"tokenSecretKey": file_url(credentials.token_key)},
         "brokerClientAuthenticationEnabled": True,
         "brokerClientAuthenticationPlugin": TOKEN_PLUGIN,
         "brokerClientAuthenticationParameters": credentials.client_parameters,

@@ -29,7 +29,7 @@ def start(cluster: ClusterLayout, java: Path, environment: Mapping[str, str]) ->
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
-            cwd=cluster.data,
+            cwd=cluster.root,
             env=dict(environment),
             start_new_session=True,
         )

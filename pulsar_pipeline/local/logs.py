@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pulsar_pipeline.local.layout import ClusterLayout
 
-_TAIL_BYTES = 256 * 1024
-_TELLING = re.compile(r"Caused by:|\bERROR\b|\bFATAL\b|Exception\b|^Error\b|OutOfMemoryError|Unrecognized|Could not")
-_NOISE = re.compile(r"^\s+at |^\s+\.\.\. \d+ more|--- setup|Halting standalone|Shutdown")
-_CAUSE = re.compile(
-    r"Caused by:|Address already in use|No space left|OutOfMemoryError|lock file|Invalid|Unrecognized"
-)
+_TAIL_BYTES = 512 * 1024
+_EVENT = re.compile(r"^\d{4}-\d\d-\d\dT\S+ (?P<level>[A-Z]+) +\[.*?\] \S+ - (?P<message>.*)")
+"""The first line of an entry, as `conf/log4j2.properties` lays it out."""
+_CAUSE = re.compile(r"^\s*Caused by: (?P<cause>.*)")
+_CONSOLE = re.compile(r"^(Error\b|Exception in thread|Unrecognized |Invalid |Caused by: |.*OutOfMemoryError)")
+_HARMLESS = re.compile(r"this is okay|Shutdown failed|UncaughtExceptionHandler")
 
 
 def tail(path: Path, lines: int) -> list[str]:
@@ -27,23 +27,46 @@ def tail(path: Path, lines: int) -> list[str]:
         return []
 
 
-def telling_line(lines: Iterable[str]) -> str | None:
-    """The last line that names a cause, else the last that tells of an error."""
-    error = cause = None
-    for line in lines:
-        if _NOISE.search(line):
+def follow(path: Path, ticks: Iterable[object]) -> Iterator[str]:
+    """What is appended to a file from now on, looked for at each tick; a replaced file is read from its start."""
+    size = path.stat().st_size if path.exists() else 0
+    for _ in ticks:
+        now = path.stat().st_size if path.exists() else 0
+        if now == size:
             continue
-        if _TELLING.search(line):
-            error = line.strip()
-        if _CAUSE.search(line):
-            cause = line.strip()
-    return cause or error
+        with path.open("rb") as file:
+            file.seek(size if now > size else 0)
+            yield file.read().decode(errors="replace")
+            size = file.tell()
+
+
+def last_error(lines: Iterable[str]) -> str | None:
+    """The last error in a log, with its innermost cause where it has one."""
+    message = cause = None
+    within = False
+    for line in lines:
+        event = _EVENT.match(line)
+        if event is not None:
+            within = event["level"] in ("ERROR", "FATAL") and not _HARMLESS.search(line)
+            if within:
+                message, cause = event["message"].strip(), None
+        elif within and (found := _CAUSE.match(line)):
+            cause = found["cause"].strip()
+    return message if message is None or cause is None else f"{message} {cause}"
+
+
+def last_complaint(lines: Iterable[str]) -> str | None:
+    """The last thing Java itself complained of on its console."""
+    complaints = [line.strip() for line in lines if _CONSOLE.match(line) and not _HARMLESS.search(line)]
+    return complaints[-1] if complaints else None
 
 
 def why_it_failed(cluster: ClusterLayout) -> tuple[str, Path]:
     """The telling line and the file it stands in."""
-    for path in (cluster.console, cluster.log):
-        line = telling_line(tail(path, 2000))
-        if line is not None:
-            return line, path
+    error = last_error(tail(cluster.log, 10_000))
+    if error is not None:
+        return error, cluster.log
+    complaint = last_complaint(tail(cluster.console, 1000))
+    if complaint is not None:
+        return complaint, cluster.console
     return "the log says nothing", cluster.log

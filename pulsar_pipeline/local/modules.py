@@ -1,4 +1,4 @@
-"""Pulsar's own modules: fetched once through Maven into the download cache, checked against the packaged list of hashes."""
+"""Pulsar's own modules: fetched once through Maven into the download cache, checked against a packaged list."""
 
 from __future__ import annotations
 

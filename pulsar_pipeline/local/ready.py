@@ -5,12 +5,8 @@ from __future__ import annotations
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.errors import ClusterError
 
-_NEEDED = (
-    "/admin/v2/worker/cluster",
-    "/admin/v2/worker/cluster/leader",
-    "/admin/v2/namespaces/public/default",
-)
-"""The health endpoint turns ok before these do."""
+_NEEDED = ("/admin/v2/namespaces/public/default", "/admin/v2/worker/cluster", "/admin/v2/worker/cluster/leader")
+"""In the order in which they come to be; the health endpoint turns ok before any of them."""
 
 
 def is_ready(http: AdminHttp) -> bool:

@@ -1,0 +1,21 @@
+"""Waiting for what must come to be, never for time to pass."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def wait_until(condition: Callable[[], _T], timeout_s: float, what: str, *, poll_s: float = 0.05) -> _T:
+    """The first true answer of `condition`. After `timeout_s` an AssertionError that says `what` and the last answer."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what} (last answer: {answer!r})")
+        time.sleep(poll_s)
