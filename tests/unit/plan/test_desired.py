@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pulsar_pipeline.cluster.state import (
+    BacklogQuota,
+    ClusterRecord,
+    NamespaceName,
+    PublishRate,
+    Retention,
+    TenantInfo,
+)
+from pulsar_pipeline.errors import PlanError
+from pulsar_pipeline.names import TopicName
+from pulsar_pipeline.plan.desired import DesiredState, desired_states
+from pulsar_pipeline.schemas.schema import load_schema
+from pulsar_pipeline.spec.model import Platform, Tenant
+from tests.support.tenants import PLATFORM, namespace, tenant, write_schema
+
+SENSORS = NamespaceName("acme", "sensors")
+MODELS = NamespaceName("acme", "models")
+
+
+@pytest.fixture
+def schema(tmp_path: Path) -> Path:
+    return write_schema(tmp_path)
+
+
+def desired(spec: Tenant, platform: Platform = PLATFORM) -> dict[str, DesiredState]:
+    paths = {topic.schema_file for topic in spec.topics.values()}
+    return desired_states(platform, [spec], {path: load_schema(path) for path in paths})
+
+
+def test_every_cluster_of_the_tenant_and_no_other(schema: Path) -> None:
+    states = desired(tenant(schema))
+    assert set(states) == {"west", "east"}
+    assert states["west"].tenants == {"acme": TenantInfo(frozenset({"acme-admin"}), frozenset({"west", "east"}))}
+
+
+def test_peers_are_registered_with_each_other_not_with_themselves(schema: Path) -> None:
+    states = desired(tenant(schema))
+    assert states["west"].records == {"east": ClusterRecord("http://east:8080", None, "pulsar://east:6650", None)}
+    assert set(states["east"].records) == {"west"}
+
+
+def test_urls_for_peers_and_tls_urls_go_to_their_fields(schema: Path) -> None:
+    peers = {"admin_url": "https://e.example:8443", "broker_url": "pulsar+ssl://e.example:6651"}
+    east = {"admin_url": "http://localhost:1", "broker_url": "pulsar://localhost:2", "peers_use": peers}
+    west = PLATFORM.clusters["west"].model_dump()
+    states = desired(tenant(schema), Platform.model_validate({"clusters": {"west": west, "east": east}}))
+    assert states["west"].records["east"] == ClusterRecord(
+        None, "https://e.example:8443", None, "pulsar+ssl://e.example:6651"
+    )
+
+
+def test_every_policy_in_pulsars_terms(schema: Path) -> None:
+    policies = desired(tenant(schema))["west"].namespaces[SENSORS]
+    assert policies.replication == {"west", "east"}
+    assert policies.retention == Retention(7 * 24 * 60, 10 * 1024)
+    assert policies.ttl == 86400
+    assert policies.backlog_quota == BacklogQuota(1 << 30, 7200, "producer_exception")
+    assert policies.compaction_threshold == 100 << 20
+    assert policies.deduplication is True
+    assert policies.schema_compatibility == "FULL_TRANSITIVE"
+    assert policies.schema_enforced is True
+    assert policies.auto_topic_creation is False
+    assert policies.publish_rate == PublishRate(1000, 10 << 20)
+    assert policies.permissions["app"] == {"produce"}
+
+
+def test_policies_not_declared_are_none(schema: Path) -> None:
+    policies = desired(tenant(schema))["west"].namespaces[MODELS]
+    undeclared = (policies.ttl, policies.backlog_quota, policies.compaction_threshold, policies.publish_rate)
+    assert undeclared == (None, None, None, None)
+    assert policies.retention == Retention(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"time": "61s", "size": "1KB"}, Retention(2, 1)),
+        ({"time": "unlimited", "size": "unlimited"}, Retention(-1, -1)),
+        ({"time": "1m", "size": "unlimited"}, Retention(1, -1)),
+    ],
+)
+def test_retention_is_rounded_up_to_pulsars_units(schema: Path, declared: dict[str, str], expected: Retention) -> None:
+    spec = tenant(schema, namespaces={"sensors": {"retention": declared}, "models": {}})
+    assert desired(spec)["west"].namespaces[SENSORS].retention == expected
+
+
+def test_unlimited_ttl_and_compaction_are_never(schema: Path) -> None:
+    spaces = {"sensors": namespace(ttl="unlimited", compaction_threshold="unlimited"), "models": {}}
+    policies = desired(tenant(schema, namespaces=spaces))["west"].namespaces[SENSORS]
+    assert (policies.ttl, policies.compaction_threshold) == (0, 0)
+
+
+def test_retention_by_time_alone_is_refused_with_its_key(schema: Path) -> None:
+    spec = tenant(schema, namespaces={"sensors": {"retention": {"time": "7d"}}, "models": {}})
+    with pytest.raises(PlanError) as caught:
+        desired(spec)
+    assert caught.value.where == "tenant acme namespaces.sensors.retention"
+    assert "unlimited" in (caught.value.mend or "")
+
+
+def test_a_backlog_quota_that_is_not_below_the_retention_is_refused(schema: Path) -> None:
+    spaces = {"sensors": namespace(backlog_quota={"size": "10GB"}), "models": {}}
+    with pytest.raises(PlanError, match="not below the retention"):
+        desired(tenant(schema, namespaces=spaces))
+
+
+def test_topics_and_dead_letters(schema: Path) -> None:
+    topics = desired(tenant(schema))["east"].topics
+    assert topics[TopicName("acme", "sensors", "readings")].partitions == 4
+    dead_letters = topics[TopicName("acme", "models", "risk-dead-letters")]
+    assert (dead_letters.partitions, dead_letters.schema) == (4, None)
+
+
+def test_a_topic_by_the_name_of_the_dead_letters_is_refused(schema: Path) -> None:
+    spec = tenant(schema)
+    topics = spec.topics | {"models/risk-dead-letters": spec.topics["models/risk"]}
+    with pytest.raises(PlanError, match="dead-letter topic"):
+        desired(spec.model_copy(update={"topics": topics}))
+
+
+def test_a_namespace_of_one_cluster_is_left_by_the_other(schema: Path) -> None:
+    spaces = {"sensors": {"replicate_to": ["west"]}, "models": {}}
+    states = desired(tenant(schema, namespaces=spaces))
+    assert SENSORS in states["west"].namespaces
+    assert SENSORS not in states["east"].namespaces
+    assert states["east"].left == {SENSORS: frozenset({"west"})}
+    assert not any(topic.namespace == "sensors" for topic in states["east"].topics)
+
+
+def test_a_cluster_that_the_platform_lacks_is_named(schema: Path) -> None:
+    with pytest.raises(PlanError, match="mars") as caught:
+        desired(tenant(schema, clusters=["west", "mars"]))
+    assert "west" in (caught.value.mend or "")
