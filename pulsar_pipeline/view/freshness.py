@@ -7,8 +7,8 @@ into the view. The materialiser knows such times from two sources:
 - It took a message published at T while more were waiting: what stood before that message was there no later than T
   and has been taken. (This one compares a producer's clock with ours; a skew between them is in the lag as well.)
 
-The lag of a partition is 0 when it was caught up within the last second (FRESH_MS; it is confirmed at least each
-half second), else the age of the latest known T. The lag of a view is that of its oldest partition. So a lag of L ms
+The lag of a partition is 0 when it was caught up within the last second (FRESH_MS; the materialiser asks about twice
+a second), else the age of the latest known T. The lag of a view is that of its oldest partition. So a lag of L ms
 means: whatever the output topic held in this cluster L ms before the answer (for 0: a second before) is in it.
 Messages still on their way from another cluster are not known here and not counted.
 """

@@ -34,7 +34,10 @@ class FolderLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def close(self) -> None:
-        os.close(self._fd)
+        """Give it back; harmless when done already."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
     def _try(self) -> bool:
         try:

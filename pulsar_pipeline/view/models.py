@@ -42,7 +42,8 @@ class ServedTenant(BaseModel):
 
 
 def served_tenants(tenants: Iterable[Tenant], cluster: str) -> tuple[ServedTenant, ...]:
-    """The tenants that use `cluster`, each with the views whose output topic is held there, by name."""
+    """The tenants that use `cluster`, each with the views whose output topic is held there, by name.
+    Raises SpecError for a view of nothing."""
     return tuple(
         _served(tenant, cluster)
         for tenant in sorted(tenants, key=lambda tenant: tenant.tenant)
@@ -59,9 +60,13 @@ def _served(tenant: Tenant, cluster: str) -> ServedTenant:
 
 def _view(tenant: Tenant, name: str, roles: frozenset[str]) -> ServedView | None:
     deployment = tenant.views[name].deployment
+    if deployment not in tenant.deployments:
+        raise tenant.source.error(f"there is no deployment {deployment!r}", "views", name, "deployment")
     output = tenant.deployments[deployment].output
     if output is None:
         return None
+    if output not in tenant.topics:
+        raise tenant.source.error(f"there is no topic {output!r}", "deployments", deployment, "output")
     topic = tenant.topic_name(output)
     consumers = (
         role for role, actions in tenant.namespaces[topic.namespace].permissions.items() if "consume" in actions

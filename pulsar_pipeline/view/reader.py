@@ -36,7 +36,8 @@ T = TypeVar("T")
 class ViewReader:
     """A view's store, opened read-only as soon as it exists. For one thread."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, cluster: str, clock: Clock) -> None:
+        self.cluster = cluster
         self._folder = folder
         self._clock = clock
         self._env: Any = None

@@ -90,6 +90,7 @@ class ViewWriter:
             raise
 
     def close(self) -> None:
+        """Close the store and give the lock back; harmless when done already."""
         self._env.close()
         self._lock.close()
 
@@ -150,9 +151,7 @@ class ViewWriter:
             txn.put(partition_key(partition), record.encode(), db=self._partitions_db)
         return self._refresh_meta(txn)
 
-    def _take(
-        self, txn: Any, record: PartitionRecord, change: Change, rows: dict[bytes, tuple[Stamp, Change]]
-    ) -> None:
+    def _take(self, txn: Any, record: PartitionRecord, change: Change, rows: dict[bytes, tuple[Stamp, Change]]) -> None:
         state = judge(record.state, change.position, change.publish_time_ms)
         if state is None:
             return
