@@ -6,6 +6,7 @@ machine; wheels, which are nearly all of a package, are compressed already.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import stat
@@ -24,7 +25,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 REBUILD = "build the package again"
 
-DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
 """What zipfile raises on bytes that are not, or no longer, a zip."""
 
 _UNIX = 3
@@ -71,7 +72,15 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
                 _refuse_escape(info, path)
             yield archive
     except DAMAGE as error:
-        raise PackageError(f"the archive is damaged: {error}", where=str(path), mend=REBUILD) from error
+        raise _damaged(path, error) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a full disk is not the archive's fault; a seek to nowhere is
+            raise
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> PackageError:
+    return PackageError(f"the archive is damaged: {error}", where=str(path), mend=REBUILD)
 
 
 def _refuse_escape(info: zipfile.ZipInfo, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,19 @@ def unpack(archive: Path, into: Path) -> UnpackedPackage:
                 _build(archive, home, digest)
     src = home / "src"
     site = home / SITE
-    return UnpackedPackage(src, Manifest.load(src), site if site.is_dir() else None)
+    manifest = Manifest.load(src)
+    _check_python(manifest, archive)
+    return UnpackedPackage(src, manifest, site if site.is_dir() else None)
+
+
+def _check_python(manifest: Manifest, archive: Path) -> None:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if manifest.python not in ("", own):
+        raise PackageError(
+            f"its wheels are for Python {manifest.python}, this is {own}",
+            where=str(archive),
+            mend=f"build the package with Python {own}",
+        )
 
 
 def _build(archive: Path, home: Path, digest: str) -> None:
