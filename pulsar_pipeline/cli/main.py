@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,23 +14,32 @@ from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from pulsar_pipeline.cli.output import err
 from pulsar_pipeline.errors import ExitCode, PipelineError
 
 PROGRAM = "pulsar-pipeline"
 
-VERBS: tuple[str, ...] = ()
+VERBS: tuple[str, ...] = ("local", "token", "spec", "plan", "apply", "functions", "events", "serve", "query")
 """Each is a module of this package with a `register(app)`; the order is that of `--help`."""
 
 _USAGE_ERROR = 2
 """What typer's usage errors call their exit code; ours is 64, for 2 means `plan` found changes."""
 
 
-def build() -> typer.Typer:
-    """The whole command tree."""
+class _InOrder(TyperGroup):
+    """Lists the verbs in the order of `VERBS`, where typer would put plain commands before groups."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's own Context
+        return sorted(super().list_commands(ctx), key=VERBS.index)
+
+
+def build(verbs: Sequence[str] = VERBS) -> typer.Typer:
+    """The command tree, or the part of it with these verbs."""
     app = typer.Typer(
         name=PROGRAM,
+        cls=_InOrder,
         help="Multi-tenant, geo-replicated online models on Apache Pulsar.",
         epilog="Exit codes: 0 done, 1 error, 2 changes pending (plan), 3 done in part (events send), "
         "64 wrong usage, 70 a bug, 130 interrupted.",
@@ -37,7 +47,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_global_options)
-    for verb in VERBS:
+    for verb in verbs:
         importlib.import_module(f"pulsar_pipeline.cli.{verb}").register(app)
     return app
 
@@ -49,8 +59,10 @@ def run(argv: Sequence[str] | None = None) -> None:
 
 def exit_code(argv: Sequence[str]) -> int:
     """Run a command; the code to exit with. Whatever goes wrong is told on the way, never as a traceback."""
+    logging.getLogger("pulsar").addHandler(logging.NullHandler())  # the client library's own words are for log files
     try:
-        result = build()(list(argv), prog_name=PROGRAM, standalone_mode=False)
+        verbs = [verb for verb in VERBS if verb in argv[:1]]  # the others' imports would cost half a second
+        result = build(verbs or VERBS)(list(argv), prog_name=PROGRAM, standalone_mode=False)
     except KeyboardInterrupt:
         result = ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the process edge: every error is told here and nowhere else

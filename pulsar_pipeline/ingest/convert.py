@@ -52,9 +52,7 @@ class Converter:
         ]
         if problems:
             mend = f"the fields are {', '.join(self._cells)}"
-            raise DataError(
-                f"the columns do not fit the schema: {'; '.join(problems)}", where="the header", mend=mend
-            )
+            raise DataError(f"the columns do not fit the schema: {'; '.join(problems)}", where="the header", mend=mend)
 
     def from_cells(self, cells: Mapping[str, str]) -> dict[str, Any]:
         """A CSV row. Raises DataError naming the field."""

@@ -19,6 +19,9 @@ class Pace:
         self._start = clock.monotonic()
         self._count = 0
 
+    def slower_than(self, rate: float) -> bool:
+        return self._rate is not None and self._rate < rate
+
     def wait(self) -> None:
         """Returns when the next event is due."""
         if self._rate is None:

@@ -28,6 +28,8 @@ CONFIRM_EVERY = 10_000
 LOOK_EVERY = 500
 """Events between two looks at what the brokers have said, and between two reports of progress."""
 REJECTS_KEPT = 20
+AT_ONCE_BELOW = 1000.0
+"""Events a second. Slower ones leave one by one; faster ones may wait for the next of their partition."""
 
 
 @dataclass
@@ -46,19 +48,22 @@ class Report:
 
 
 class TopicSender:
-    """One producer per partition of a topic. Use as a context manager."""
+    """One producer per partition of a topic. Use as a context manager.
+
+    A callback into Python costs as much as all the rest of a send, and only the last event of a partition needs one:
+    its position is what the run answers with. So an event that may wait is held until the next one of its partition,
+    and `confirm` sends the last one with a callback. That all others arrived shows in the count of the last one's
+    sequence id.
+    """
 
     def __init__(self, client: pulsar.Client, topic: str, partitions: int, schema: Schema, *, cluster: str) -> None:
         """Connects; raises ClusterError. `topic` is the full name without partition."""
         self._topic, self._where = topic, f"cluster {cluster}"
         self._partition_of = Partitioner(partitions)
-        self._producers: list[pulsar.Producer] = []
-        self._outcomes: list[dict[Any, Any]] = [{} for _ in range(partitions)]
-        """Per partition: result → message id of the last send with it. A plain dictionary's own method as callback
-        costs a third of a Python function's."""
+        self._lanes: list[_Lane] = []
         try:
             for partition in range(partitions):
-                self._producers.append(_producer(client, f"{topic}-partition-{partition}", schema))
+                self._lanes.append(_Lane(_producer(client, f"{topic}-partition-{partition}", schema)))
         except pulsar.PulsarException as error:
             self.close()
             raise client_failure(error, where=self._where, doing=f"cannot send to {topic}") from error
@@ -72,49 +77,86 @@ class TopicSender:
         self.close()
 
     def close(self) -> None:
-        for producer in self._producers:
+        """What was not confirmed may or may not have been sent."""
+        for lane in self._lanes:
             try:
-                producer.close()
+                lane.producer.close()
             except pulsar.PulsarException:
                 continue  # what matters was confirmed or reported before
-        self._producers.clear()
+        self._lanes.clear()
 
-    def send(self, event: Event) -> None:
+    def send(self, event: Event, *, at_once: bool) -> None:
         """Queue an event; blocks while too many are in flight. Raises ClusterError."""
-        partition = self._partition_of(event.key)
-        options: dict[str, Any] = {}
-        if event.key is not None:
-            options["partition_key"] = event.key
-        if event.event_time_ms is not None:
-            options["event_timestamp"] = event.event_time_ms
+        lane = self._lanes[self._partition_of(event.key)]
         try:
-            self._producers[partition].send_async(event.payload, self._outcomes[partition].__setitem__, **options)
+            if at_once:
+                lane.send(event, lane.outcome.__setitem__)
+                return
+            if lane.held is not None:
+                lane.send(lane.held, None)
+            lane.held = event
         except pulsar.PulsarException as error:
             raise self._failure(error) from error
 
     def check(self) -> None:
-        """Raises ClusterError when a send has failed so far."""
-        for outcome in self._outcomes:
-            for result in outcome.copy():
+        """Raises ClusterError when a send is known to have failed."""
+        for lane in self._lanes:
+            for result in lane.outcome.copy():
                 if result != pulsar.Result.Ok:
                     raise ClusterError(f"cannot send to {self._topic}: {result.name}", where=self._where)
 
     def confirm(self) -> dict[int, str]:
         """Wait until all that was sent is stored; partition → last position. Raises ClusterError."""
         try:
-            for producer in self._producers:
-                producer.flush()
+            for lane in self._lanes:
+                lane.release()
+            for lane in self._lanes:
+                lane.producer.flush()
         except pulsar.PulsarException as error:
             raise self._failure(error) from error
         self.check()
+        if any(lane.lacking() for lane in self._lanes):
+            raise ClusterError(f"cannot send to {self._topic}: some events were not confirmed", where=self._where)
         return {
-            partition: _position(outcome[pulsar.Result.Ok])
-            for partition, outcome in enumerate(self._outcomes)
-            if pulsar.Result.Ok in outcome
+            partition: _position(lane.outcome[pulsar.Result.Ok])
+            for partition, lane in enumerate(self._lanes)
+            if pulsar.Result.Ok in lane.outcome
         }
 
     def _failure(self, error: pulsar.PulsarException) -> ClusterError:
         return client_failure(error, where=self._where, doing=f"cannot send to {self._topic}")
+
+
+class _Lane:
+    """The way to one partition."""
+
+    def __init__(self, producer: pulsar.Producer) -> None:
+        self.producer = producer
+        self.held: Event | None = None
+        self.outcome: dict[Any, Any] = {}
+        """Result → message id of the last send with it: the dictionary's own method is the callback, for a Python
+        function costs twice as much."""
+        self._sent = 0
+        self._base = producer.last_sequence_id()
+
+    def send(self, event: Event, callback: Callable[[Any, Any], None] | None) -> None:
+        options: dict[str, Any] = {}
+        if event.key is not None:
+            options["partition_key"] = event.key
+        if event.event_time_ms is not None:
+            options["event_timestamp"] = event.event_time_ms
+        self.producer.send_async(event.payload, callback, **options)
+        self._sent += 1
+
+    def release(self) -> None:
+        """Send what is held."""
+        if self.held is not None:
+            self.send(self.held, self.outcome.__setitem__)
+            self.held = None
+
+    def lacking(self) -> int:
+        """Events sent that the broker has not confirmed."""
+        return int(self._base + self._sent - self.producer.last_sequence_id())
 
 
 def send_all(
@@ -123,12 +165,15 @@ def send_all(
     report: Report,
     *,
     pace: Pace,
+    live: bool = False,
     on_reject: Callable[[BadRow], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _sent, _left_out: None,
 ) -> None:
     """Send every event and wait for the last confirmation. `report` is kept up to date, so that it is right after a
-    failure too. Raises ClusterError, with the line to go on from."""
+    failure too. `live` events come from a stream and leave as they come. Raises ClusterError, with the line to go on
+    from."""
     unconfirmed, line = 0, report.resume_line
+    at_once = live or pace.slower_than(AT_ONCE_BELOW)
     try:
         for item in events:
             line = item.line + 1
@@ -136,7 +181,7 @@ def send_all(
                 _leave_out(item, report, on_reject)
                 continue
             pace.wait()
-            sender.send(item)
+            sender.send(item, at_once=at_once)
             unconfirmed += 1
             if unconfirmed % LOOK_EVERY == 0:
                 sender.check()
