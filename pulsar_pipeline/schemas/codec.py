@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +11,8 @@ import fastavro
 
 from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.schemas.accepts import compile_check
-from pulsar_pipeline.schemas.schema import Schema
+from pulsar_pipeline.schemas.defaults import has_mutable_defaults
+from pulsar_pipeline.schemas.schema import Schema, parse
 
 _write = fastavro.schemaless_writer
 _read = fastavro.schemaless_reader
@@ -71,6 +73,7 @@ class Decoder:
     def __init__(self, reader: Schema | None, writer_of: Callable[[int], Schema]) -> None:
         self.reader = reader
         self._writer_of = writer_of
+        self._shares = reader is not None and has_mutable_defaults(reader.parsed)
         self._known: dict[int, tuple[Any, Any, Schema]] = {}
 
     def __call__(self, payload: bytes, schema_version: int) -> dict[str, Any]:
@@ -83,6 +86,8 @@ class Decoder:
             raise _undecodable(payload, schema, self.reader, error) from error
         if buffer.tell() != len(payload):
             raise DataError(f"{len(payload) - buffer.tell()} bytes follow the end of the {schema.name} record")
+        if reader is not None and self._shares:
+            record = copy.deepcopy(record)  # fastavro puts one and the same default list into every record
         return record  # type: ignore[no-any-return]  # a record's schema: fastavro gives a dict
 
     def _learn(self, schema_version: int) -> tuple[Any, Any, Schema]:
@@ -115,6 +120,6 @@ def _prefixes(schema: Schema) -> list[tuple[str, Any]]:
     """For each field, the record up to and with it: the first that fails holds the fault. Slow, for errors only."""
     fields = schema.definition["fields"]
     return [
-        (entry["name"], fastavro.parse_schema({**schema.definition, "fields": fields[: index + 1]}))
+        (entry["name"], parse({**schema.definition, "fields": fields[: index + 1]}))
         for index, entry in enumerate(fields)
     ]

@@ -11,6 +11,7 @@ from typing import Any
 import fastavro
 
 from pulsar_pipeline.errors import SchemaError
+from pulsar_pipeline.schemas.defaults import convert_defaults
 
 _FILE_NAME = re.compile(r"^([A-Za-z0-9_\-]+)(?:\.v([1-9][0-9]*))?\.avsc$")
 
@@ -67,6 +68,17 @@ def schema_from_text(text: str, where: str) -> Schema:
     return _parse(text, where, name=None, version=None)
 
 
+def parse(definition: dict[str, Any]) -> Any:
+    """fastavro's form of a definition, with defaults as Python values. Raises SchemaError."""
+    try:
+        parsed = fastavro.parse_schema(definition)
+    except PARSE_ERRORS as error:
+        text = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise SchemaError(f"not an Avro schema: {text}") from error
+    convert_defaults(parsed)
+    return parsed
+
+
 def _parse(text: str, where: str, *, name: str | None, version: int | None) -> Schema:
     try:
         definition = json.loads(text)
@@ -79,10 +91,9 @@ def _parse(text: str, where: str, *, name: str | None, version: int | None) -> S
             mend='a message\'s schema is {"type": "record", "name": …, "fields": […]}',
         )
     try:
-        parsed = fastavro.parse_schema(definition)
-    except PARSE_ERRORS as error:
-        text = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise SchemaError(f"not an Avro schema: {text}", where=where) from error
+        parsed = parse(definition)
+    except SchemaError as error:
+        raise SchemaError(error.what, where=where, mend=error.mend) from error
     return Schema(
         name=name or str(definition["name"]).rpartition(".")[2],
         version=version,

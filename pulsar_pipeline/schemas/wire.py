@@ -46,7 +46,9 @@ def version_of(message: pulsar.Message) -> int:
 
 
 def writer_lookup(client: pulsar.Client, topic: str) -> Callable[[int], Schema]:
-    """Finds the schema that a message of `topic` was written with, by `version_of(message)`. Answers are cached, so a message costs a dictionary access.
+    """Finds the schema that a message of `topic` was written with, by `version_of(message)`.
+
+    Answers are cached, so a message costs a dictionary access.
 
     The function raises DataError when the message names no version or one the topic does not have (the event's
     fault), ClusterError when the broker does not answer (not the event's fault).
