@@ -7,6 +7,7 @@ from typing import Any
 from maintenance.config import Config
 from maintenance.features import features_of
 from maintenance.state import State
+
 from pulsar_pipeline.online.function import StreamFunction, on
 
 

@@ -1,1 +1,1 @@
-"""The model behind `function.py`: readings to features, features and labels to a risk, and what is remembered between."""
+"""The model behind `function.py`: readings to features, features and labels to a risk, and the memory between."""

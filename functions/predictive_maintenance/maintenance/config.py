@@ -17,10 +17,10 @@ class Config:
     seed: int = 7
     trees: int = 10
     failure_weight: int = 10
-    alert_at: float = 0.15
+    alert_at: float = 0.1
     remembered_readings: int = 256
     remembered_machines: int = 1000
-    metrics_every: int = 25
+    metrics_every: int = 50
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Config:

@@ -26,7 +26,7 @@ class Classifier(Protocol):
 
     def learn_one(self, x: dict[str, float], y: bool) -> Any: ...
 
-    def predict_proba_one(self, x: dict[str, float]) -> dict[bool, float]: ...
+    def predict_proba_one(self, x: dict[str, float]) -> Any: ...
 
 
 class RiskModel:
@@ -75,11 +75,11 @@ def _forest(config: Config) -> RiskModel:
     """
     hoeffding = ARFClassifier(
         n_models=config.trees,
-        max_features=None,
+        max_features=len(Features._fields),
         leaf_prediction="mc",
         splitter=LeanGaussianSplitter(),
-        drift_detector=NoDrift(),
-        warning_detector=NoDrift(),
+        drift_detector=NoDrift(),  # type: ignore[no-untyped-call]
+        warning_detector=NoDrift(),  # type: ignore[no-untyped-call]
         seed=config.seed,
     )
     mondrian = AMFClassifier(n_estimators=config.trees, use_aggregation=False, max_nodes=2000, seed=config.seed)
