@@ -17,6 +17,7 @@ from pulsar_pipeline.errors import ExitCode, SpecError
 from pulsar_pipeline.plan.explain import explain, plan_document
 from pulsar_pipeline.plan.make import clusters_of, make_plan
 from pulsar_pipeline.plan.steps import Plan
+from pulsar_pipeline.schemas.check import check_tenant_schemas
 from pulsar_pipeline.spec.check import check_tenant
 from pulsar_pipeline.spec.load import load_functions, load_platform, load_tenants
 from pulsar_pipeline.spec.model import Platform, Tenant
@@ -62,6 +63,7 @@ def load_specs(names: Sequence[str], platform: Platform, folder: Path, functions
     chosen = [specs[name] for name in names or sorted(specs)]
     for tenant in chosen:
         check_tenant(tenant, platform, definitions)
+        check_tenant_schemas(tenant, definitions)
     return chosen
 
 

@@ -47,7 +47,8 @@ def desired_states(
 ) -> dict[str, DesiredState]:
     """Cluster → its desired state, for the clusters of these tenants.
 
-    `schemas` holds every topic's schema by the path in the spec. Raises PlanError for what no cluster could hold.
+    The tenants have passed `check_tenant`; `schemas` holds every topic's schema by the path in the spec.
+    Raises PlanError for a cluster that the platform does not have.
     """
     states: dict[str, DesiredState] = {}
     for tenant in tenants:
@@ -78,8 +79,7 @@ def _add_tenant(state: DesiredState, tenant: Tenant, topics: Mapping[TopicName, 
         if state.cluster not in clusters:
             state.left[namespace] = clusters
             continue
-        where = f"tenant {tenant.tenant} namespaces.{name}"
-        state.namespaces[namespace] = policies_of(declared, clusters, granted[name], where=where)
+        state.namespaces[namespace] = policies_of(declared, clusters, granted[name])
         state.topics |= {topic: wanted for topic, wanted in topics.items() if topic.namespace == name}
 
 
@@ -103,12 +103,6 @@ def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName,
     }
     for name, deployment in tenant.deployments.items():
         dead_letters = dead_letter_topic(tenant.tenant, deployment.namespace, name)
-        if dead_letters in topics:
-            raise PlanError(
-                f"the name {dead_letters.namespace}/{dead_letters.topic} is that of the deployment's dead-letter topic",
-                where=f"tenant {tenant.tenant} deployments.{name}",
-                mend="name the declared topic otherwise",
-            )
         partitions = max(tenant.topics[ref].partitions for ref in deployment.inputs.values())
         topics[dead_letters] = DesiredTopic(partitions, None)
     return topics

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from pulsar_pipeline.cluster import state
 from pulsar_pipeline.cluster.state import UNLIMITED, NamespacePolicies
-from pulsar_pipeline.errors import PlanError
 from pulsar_pipeline.spec.model import BacklogQuota, Namespace, PublishRate, Retention
 
 _MINUTE = 60
@@ -14,21 +13,13 @@ _MEGABYTE = 1 << 20
 
 
 def policies_of(
-    namespace: Namespace, clusters: frozenset[str], permissions: Mapping[str, frozenset[str]], *, where: str
+    namespace: Namespace, clusters: frozenset[str], permissions: Mapping[str, frozenset[str]]
 ) -> NamespacePolicies:
-    """What is declared; None for what is not. Raises PlanError, with `where`, for what every broker refuses."""
-    retention = _retention(namespace.retention, where)
-    backlog_quota = _backlog_quota(namespace.backlog_quota)
-    if backlog_quota is not None and not fits(backlog_quota, retention):
-        raise PlanError(
-            "the backlog quota is not below the retention",
-            where=f"{where}.backlog_quota",
-            mend="Pulsar refuses that: raise the retention's size or lower the quota's",
-        )
+    """What is declared; None for what is not."""
     return NamespacePolicies(
         replication=clusters,
-        retention=retention,
-        backlog_quota=backlog_quota,
+        retention=_retention(namespace.retention),
+        backlog_quota=_backlog_quota(namespace.backlog_quota),
         ttl=_never(namespace.ttl),
         compaction_threshold=_never(namespace.compaction_threshold),
         deduplication=namespace.deduplication,
@@ -47,13 +38,7 @@ def fits(quota: state.BacklogQuota, retention: state.Retention | None) -> bool:
     return quota.size < retention.megabytes * _MEGABYTE
 
 
-def _retention(declared: Retention, where: str) -> state.Retention:
-    if (declared.time == 0) != (declared.size == 0):
-        raise PlanError(
-            "retention by time alone or by size alone keeps nothing: Pulsar wants both, or neither",
-            where=f"{where}.retention",
-            mend="write both time and size; `unlimited` is a value",
-        )
+def _retention(declared: Retention) -> state.Retention:
     return state.Retention(_round_up(declared.time, _MINUTE), _round_up(declared.size, _MEGABYTE))
 
 

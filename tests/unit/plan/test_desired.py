@@ -96,32 +96,11 @@ def test_unlimited_ttl_and_compaction_are_never(schema: Path) -> None:
     assert (policies.ttl, policies.compaction_threshold) == (0, 0)
 
 
-def test_retention_by_time_alone_is_refused_with_its_key(schema: Path) -> None:
-    spec = tenant(schema, namespaces={"sensors": {"retention": {"time": "7d"}}, "models": {}})
-    with pytest.raises(PlanError) as caught:
-        desired(spec)
-    assert caught.value.where == "tenant acme namespaces.sensors.retention"
-    assert "unlimited" in (caught.value.mend or "")
-
-
-def test_a_backlog_quota_that_is_not_below_the_retention_is_refused(schema: Path) -> None:
-    spaces = {"sensors": namespace(backlog_quota={"size": "10GB"}), "models": {}}
-    with pytest.raises(PlanError, match="not below the retention"):
-        desired(tenant(schema, namespaces=spaces))
-
-
 def test_topics_and_dead_letters(schema: Path) -> None:
     topics = desired(tenant(schema))["east"].topics
     assert topics[TopicName("acme", "sensors", "readings")].partitions == 4
     dead_letters = topics[TopicName("acme", "models", "risk-dead-letters")]
     assert (dead_letters.partitions, dead_letters.schema) == (4, None)
-
-
-def test_a_topic_by_the_name_of_the_dead_letters_is_refused(schema: Path) -> None:
-    spec = tenant(schema)
-    topics = spec.topics | {"models/risk-dead-letters": spec.topics["models/risk"]}
-    with pytest.raises(PlanError, match="dead-letter topic"):
-        desired(spec.model_copy(update={"topics": topics}))
 
 
 def test_a_namespace_of_one_cluster_is_left_by_the_other(schema: Path) -> None:

@@ -1,0 +1,30 @@
+"""Taking a test's tenant away again, for sessions that share running clusters."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pulsar_pipeline.cluster.http import AdminHttp
+from pulsar_pipeline.errors import ClusterError
+from pulsar_pipeline.spec.model import Platform
+
+
+def remove_tenant(platform: Platform, tenant: str) -> None:
+    """Delete a tenant with its namespaces and topics from every cluster, as far as the clusters let one."""
+    for name, cluster in platform.clusters.items():
+        with AdminHttp(name, cluster) as http, suppress(ClusterError):
+            for namespace in http.get(f"/admin/v2/namespaces/{tenant}"):
+                _remove_namespace(http, namespace)
+            http.delete(f"/admin/v2/tenants/{tenant}")
+
+
+def _remove_namespace(http: AdminHttp, namespace: str) -> None:
+    with suppress(ClusterError):
+        for topic in http.get(f"/admin/v2/persistent/{namespace}/partitioned"):
+            path = topic.removeprefix("persistent://")
+            with suppress(ClusterError):
+                http.delete(f"/admin/v2/persistent/{path}/partitions", params={"force": "true"})
+        for topic in http.get(f"/admin/v2/persistent/{namespace}"):
+            with suppress(ClusterError):
+                http.delete(f"/admin/v2/persistent/{topic.removeprefix('persistent://')}", params={"force": "true"})
+        http.delete(f"/admin/v2/namespaces/{namespace}")
