@@ -39,6 +39,7 @@ def end_hung_instance(
         dead_letters.send(message, processor.origin_of(message), Reason.HUNG, text)
         sink.flush()
         source.acknowledge([message])
+        source.close()  # sends what it acknowledged
         logging.shutdown()
         os._exit(EXIT_HUNG)
 

@@ -111,6 +111,7 @@ def _subscribe(client: pulsar.Client, subscription: str, partitions: Sequence[In
             consumer_type=pulsar.ConsumerType.Exclusive,
             initial_position=pulsar.InitialPosition.Earliest,
             receiver_queue_size=_RECEIVER_QUEUE,
+            batch_index_ack_enabled=True,  # else an acknowledgement within a batch is kept by the client alone
             batch_receive_policy=pulsar.ConsumerBatchReceivePolicy(MAX_BATCH - 1, -1, _GATHER_MS),
         )
     except (pulsar.AuthorizationError, pulsar.AuthenticationError, pulsar.TopicNotFound) as error:
