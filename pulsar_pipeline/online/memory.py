@@ -116,7 +116,7 @@ class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library
             raise DataError(f"metric {metric_name} has to be a number, not {metric_value!r}")
         self.metrics.setdefault(metric_name, []).append(float(metric_value))
 
-    def publish(  # noqa: PLR0917 - the interface's own signature
+    def publish(
         self,
         topic_name: str,
         message: Any,
