@@ -191,6 +191,8 @@ def _tell(report: Report, cluster: str, topic: str, seconds: float, *, as_json: 
         )
         return
     left_out = f", {report.left_out} rows left out" if report.left_out else ""
-    out.print(f"{report.sent} events sent to {topic} in {cluster}{left_out}; {rate:.0f}/s", markup=False)
+    out.print(
+        f"{report.sent} events sent to {topic} in {cluster}{left_out}; {rate:.0f}/s", markup=False, soft_wrap=True
+    )
     for partition, position in sorted(report.positions.items()):
         out.print(f"  partition {partition}: up to {position}", markup=False)

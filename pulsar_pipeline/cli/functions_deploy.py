@@ -18,7 +18,7 @@ from pulsar_pipeline.cli.options import (
     TenantsOption,
     YesOption,
 )
-from pulsar_pipeline.cli.output import JsonOption, err, out, print_json
+from pulsar_pipeline.cli.output import JsonOption, agree, err, out, print_json
 from pulsar_pipeline.names import DeploymentName
 from pulsar_pipeline.package.archive import package_digest
 from pulsar_pipeline.package.verify import verify_package
@@ -94,9 +94,7 @@ def register(functions: typer.Typer) -> None:
         tenant = tenant_spec(tenants, deployment.tenant)
         with home_of(tenant, platform) as home:
             namespace = home.deployer.namespace_of(deployment.name)
-            if not yes:
-                question = f"Delete {deployment} in {tenant.home}, and its place in the inputs?"
-                typer.confirm(question, abort=True, err=True)
+            agree(f"Delete {deployment} in {tenant.home}, and its place in the inputs?", yes=yes)
             home.worker.delete(tenant.tenant, namespace, deployment.name)
         out.print(f"{deployment}: deleted in {tenant.home}")
 
@@ -142,4 +140,5 @@ def _tell(
         return
     running = "" if status is None else f", {len(status.instances)} instance(s) running"
     why = f" ({', '.join(sorted(rollout.before.differing))})" if rollout.step is Step.UPDATE else ""
-    out.print(f"{deployment}: {rollout.step.value}{why} in {cluster}{running}; package {digest[:19]}", markup=False)
+    text = f"{deployment}: {rollout.step.value}{why} in {cluster}{running}; package {digest[:19]}"
+    out.print(text, markup=False, soft_wrap=True)

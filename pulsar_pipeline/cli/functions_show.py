@@ -78,9 +78,7 @@ def register(functions: typer.Typer) -> None:
         _print_metrics(found.instances)
 
 
-_STATUS_COLUMNS = (
-    "instance", "state", "restarts", "received", "processed", "failed", "system_failures", "last_event", "error",
-)  # fmt: skip
+_STATUS_COLUMNS = ("instance", "state", "restarts", "received", "processed", "failed", "last_event")
 _STATS_COLUMNS = (
     "instance", "in_per_s", "out_per_s", "latency_ms", "failed", "received_in_all", "failed_in_all", "last_event",
 )  # fmt: skip
@@ -128,9 +126,7 @@ def _status_rows(status: FunctionStatus) -> list[dict[str, Any]]:
             "received": each.received,
             "processed": each.processed,
             "failed": each.user_failures,
-            "system_failures": each.system_failures,
             "last_event": _time(each.last_event_ms),
-            "error": each.error or None,
         }
         for each in status.instances
     ]
@@ -138,6 +134,8 @@ def _status_rows(status: FunctionStatus) -> list[dict[str, Any]]:
 
 def _print_failures(status: FunctionStatus) -> None:
     for each in status.instances:
+        if each.error:
+            out.print(f"instance {each.instance}: {each.error}", markup=False, soft_wrap=True)
         for failure in each.last_failures:
             out.print(
                 f"instance {each.instance} at {_time(failure.time_ms)}: {failure.message.strip()}",

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pulsar_pipeline.errors import PipelineError
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+_WIDE = 1000
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -29,9 +34,20 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_
     if as_json:
         print_json(rows)
         return
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column.replace("_", " "))
+        table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
-    out.print(table)
+    console = out if out.is_terminal else Console(highlight=False, width=_WIDE)  # a pipe has no width to fit
+    console.print(table)
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask on the terminal unless `yes`. Raises PipelineError without a clear yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise PipelineError("nobody is there to agree; nothing was changed", mend="say --yes")
+    if not typer.confirm(question, err=True):
+        raise PipelineError("not agreed; nothing was changed")
