@@ -104,7 +104,8 @@ class FakeCluster:
             if namespace.tenant not in self._tenants:
                 raise ClusterNotFound(f"no tenant {namespace.tenant}", where=self._where)
             self._check_replication(namespace, replication)
-            self._namespaces.setdefault(namespace, NamespacePolicies(replication=replication))
+            new = NamespacePolicies(replication=replication, schema_enforced=False)
+            self._namespaces.setdefault(namespace, new)
 
     def set_policy(self, namespace: NamespaceName, policy: Policy, value: PolicyValue) -> None:
         with self._write():

@@ -102,7 +102,7 @@ def _policies(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
                 yield SetPolicy(desired.cluster, name, policy, before, after)
 
 
-_NEW = NamespacePolicies()
+_NEW = NamespacePolicies(schema_enforced=False)
 """What a namespace has right after its creation."""
 
 

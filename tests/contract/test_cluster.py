@@ -17,6 +17,7 @@ from pulsar_pipeline.cluster.state import (
     BacklogQuota,
     ClusterRecord,
     NamespaceName,
+    NamespacePolicies,
     Policy,
     PolicyValue,
     PublishRate,
@@ -115,10 +116,7 @@ def test_a_tenant_of_an_unregistered_cluster_is_refused(cluster: ClusterWriter, 
 
 def test_a_namespace_is_created_once(cluster: ClusterWriter, namespace: NamespaceName) -> None:
     assert cluster.namespaces(namespace.tenant) == {namespace}
-    policies = cluster.policies(namespace)
-    assert policies is not None
-    assert policies.replication == WEST
-    assert policies.permissions == {}
+    assert cluster.policies(namespace) == NamespacePolicies(replication=WEST, schema_enforced=False)
     cluster.set_policy(namespace, Policy.TTL, 60)
     cluster.create_namespace(namespace, WEST)
     again = cluster.policies(namespace)
