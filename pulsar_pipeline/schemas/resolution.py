@@ -1,8 +1,9 @@
 """Can data written with one schema be read with another? The rules of Avro's resolution, as brokers apply them.
 
 Pulsar asks Avro Java's `SchemaValidator`, whose resolver departs from the letter of the specification in places: record
-names need not match, enum and fixed names match without their namespace, and an enum that lost a symbol still counts as
-readable (decoding that symbol then fails). `tests/contract` compares with the real thing.
+names need not match, enum and fixed names match without their namespace, and an enum that lost a symbol still counts
+as readable (decoding that symbol then fails, as does decoding bytes that are not UTF-8 as a string). `tests/contract`
+compares with the real thing.
 """
 
 from __future__ import annotations

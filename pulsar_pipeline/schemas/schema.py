@@ -12,6 +12,7 @@ import fastavro
 
 from pulsar_pipeline.errors import SchemaError
 from pulsar_pipeline.schemas.defaults import convert_defaults
+from pulsar_pipeline.schemas.tree import read_type
 
 _FILE_NAME = re.compile(r"^([A-Za-z0-9_\-]+)(?:\.v([1-9][0-9]*))?\.avsc$")
 
@@ -71,6 +72,7 @@ def schema_from_text(text: str, where: str) -> Schema:
 def parse(definition: dict[str, Any]) -> Any:
     """fastavro's form of a definition, with defaults as Python values. Raises SchemaError."""
     try:
+        read_type(definition)  # fastavro lets pass much that brokers and other clients refuse
         parsed = fastavro.parse_schema(definition)
     except PARSE_ERRORS as error:
         text = f"it lacks {error}" if isinstance(error, KeyError) else str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from pulsar_pipeline.errors import SchemaError
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 NAMED = frozenset({"record", "enum", "fixed"})
+
+_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 _TYPE_RESERVED = frozenset({"doc", "fields", "items", "name", "namespace", "size", "symbols", "values", "aliases"})
 _FIELD_RESERVED = frozenset({"doc", "aliases"})
@@ -87,7 +90,7 @@ class _Reader:
 
     def read(self, definition: Any, namespace: str) -> Type:
         if isinstance(definition, list):
-            return Type("union", branches=tuple(self.read(branch, namespace) for branch in definition))
+            return _union(tuple(self.read(branch, namespace) for branch in definition))
         if isinstance(definition, str):
             return Type(definition) if definition in PRIMITIVES else self._reference(definition, namespace)
         kind = definition["type"]
@@ -108,9 +111,11 @@ class _Reader:
 
     def _define(self, kind: str, definition: Mapping[str, Any], enclosing: str) -> Type:
         namespace = own_namespace(definition, enclosing)
+        name = full_name(str(definition["name"]), namespace)
+        _check_named(kind, name, definition)
         made = Type(
             kind,
-            name=full_name(str(definition["name"]), namespace),
+            name=name,
             aliases=frozenset(full_name(alias, namespace) for alias in definition.get("aliases", ())),
             symbols=tuple(definition.get("symbols", ())),
             symbol_default=definition.get("default") if kind == "enum" else None,
@@ -118,6 +123,7 @@ class _Reader:
         )
         self._named[made.name] = made
         for entry in definition.get("fields", ()):
+            _check_field(name, entry, made.fields)
             made.fields[entry["name"]] = Field(
                 name=entry["name"],
                 type=self.read(entry["type"], namespace),
@@ -125,6 +131,38 @@ class _Reader:
                 aliases=frozenset(entry.get("aliases", ())),
             )
         return made
+
+
+def _union(branches: tuple[Type, ...]) -> Type:
+    seen: set[str] = set()
+    for branch in branches:
+        if branch.kind == "union":
+            raise SchemaError("a union directly inside a union", mend="write one union")
+        if (branch.name or branch.kind) in seen:
+            raise SchemaError(f"a union holds {branch} twice", mend="name each type once")
+        seen.add(branch.name or branch.kind)
+    return Type("union", branches=branches)
+
+
+_REQUIRED = {"record": "fields", "enum": "symbols", "fixed": "size"}
+
+
+def _check_named(kind: str, name: str, definition: Mapping[str, Any]) -> None:
+    if _REQUIRED[kind] not in definition:
+        raise SchemaError(f"the {kind} {name} has no `{_REQUIRED[kind]}`")
+    for part in name.split("."):
+        _check_name(part)
+
+
+def _check_field(record: str, entry: Mapping[str, Any], fields: Mapping[str, Field]) -> None:
+    _check_name(entry["name"])
+    if entry["name"] in fields:
+        raise SchemaError(f"the record {record} has a field {entry['name']} twice")
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise SchemaError(f"{name!r} is no Avro name", mend="letters, digits and _, not starting with a digit")
 
 
 def _signed(definition: Any, namespace: str) -> Any:

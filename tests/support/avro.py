@@ -15,9 +15,7 @@ from pulsar_pipeline.schemas.schema import Schema, schema_from_text
 Definition = dict[str, Any]
 
 _LONG = st.integers(-(1 << 63), (1 << 63) - 1)
-_INSTANTS = st.datetimes(
-    datetime.datetime(1970, 1, 1), datetime.datetime(2200, 1, 1), timezones=st.just(datetime.UTC)
-)
+_INSTANTS = st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(2200, 1, 1), timezones=st.just(datetime.UTC))
 
 VALUES: Mapping[str, st.SearchStrategy[Any]] = {
     "null": st.none(),
@@ -47,13 +45,13 @@ DEFAULTS: Mapping[str, Any] = {
     "string": "none",
 }
 
-PROMOTIONS = {
+PROMOTIONS: Mapping[str, tuple[str, ...]] = {
     "int": ("long", "float", "double"),
     "long": ("float", "double"),
     "float": ("double",),
     "string": ("bytes",),
-    "bytes": ("string",),
 }
+"""All but bytes to string, which Avro calls readable though not every value is."""
 
 
 def schema(definition: Definition) -> Schema:
@@ -82,7 +80,7 @@ def definitions(draw: st.DrawFn, depth: int = 2) -> Definition:
         names[0] += 1
         return f"T{names[0]}"
 
-    def kind(depth: int) -> Any:
+    def kind(depth: int) -> Any:  # noqa: PLR0911
         shapes = ["primitive", "logical", "enum", "fixed"] + (["array", "map", "optional", "record"] if depth else [])
         match draw(st.sampled_from(shapes)):
             case "logical":
@@ -112,7 +110,7 @@ def definitions(draw: st.DrawFn, depth: int = 2) -> Definition:
     return a_record(depth)
 
 
-def values(kind: Any) -> st.SearchStrategy[Any]:
+def values(kind: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911
     """Values of a type."""
     if isinstance(kind, list):
         return st.one_of(*map(values, kind))

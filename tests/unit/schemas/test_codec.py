@@ -216,7 +216,7 @@ def test_a_recursive_type_is_checked_at_every_depth():
     tree = schema(record(("value", "int"), ("next", ["null", "R"], None)))
     value = {"value": 1, "next": {"value": 2, "next": None}}
     assert decode(Encoder(tree)(value), tree) == value
-    with pytest.raises(DataError, match="field next.next.value: expected int"):
+    with pytest.raises(DataError, match=r"field next\.next\.value: expected int"):
         Encoder(tree)({"value": 1, "next": {"value": 2, "next": {"value": "x"}}})
 
 
