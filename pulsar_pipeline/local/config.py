@@ -68,6 +68,7 @@ _BROKER = {
     "topicOrderedExecutorThreadNum": 4,
     "brokerClientNumIOThreads": 1,
     "keepAliveIntervalSeconds": 30,
+    "brokerShutdownTimeoutMs": 3000,
     # Topics are declared, so that an idle one is not rubbish.
     "brokerDeleteInactiveTopicsEnabled": False,
     "allowAutoTopicCreation": True,  # the worker's own topics need it; tenants' namespaces switch it off

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,22 +18,29 @@ _GRACE_S = 20.0
 """How long Pulsar may take to close its ledgers after SIGTERM."""
 _INSTANCE_GRACE_S = 5.0
 
+_ORDINARY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+"""Signals that mean to the JVM what they mean by default, whatever they mean to us."""
+
 
 def start(cluster: ClusterLayout, java: Path, environment: Mapping[str, str]) -> Process:
-    """Start the JVM in a session of its own, so that a Ctrl-C at the terminal is ours to handle. Does not wait."""
+    """Start the JVM in a session of its own, so that a Ctrl-C at the terminal is ours to handle. Does not wait.
+
+    Not by `subprocess`: the JVM is meant to outlive the object that would stand for it.
+    """
     cluster.pid.unlink(missing_ok=True)
-    with cluster.console.open("ab") as console:
-        # Its output goes to a file and its pid to another: the child outlives this object on purpose.
-        child = subprocess.Popen(
-            [java, f"@{cluster.arguments}"],
-            stdin=subprocess.DEVNULL,
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            cwd=cluster.root,
-            env=dict(environment),
-            start_new_session=True,
-        )
-    process = processes.find(child.pid) or Process(child.pid, child.pid, "gone", "")
+    pid = os.posix_spawn(
+        "/bin/sh",
+        ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(cluster.root), str(java), f"@{cluster.arguments}"],
+        dict(environment),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, cluster.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+        setsigdef=_ORDINARY,
+    )
+    process = processes.find(pid) or Process(pid, pid, "gone", "")
     cluster.pid.write_text(json.dumps({"pid": process.pid, "started": process.started}) + "\n")
     return process
 
@@ -42,6 +49,7 @@ def running(cluster: ClusterLayout) -> Process | None:
     """The cluster's JVM, if it runs: the one of the pid file, or one whose pid file was lost."""
     recorded = _recorded(cluster)
     if recorded is not None:
+        processes.reap(recorded[0])
         process = processes.find(recorded[0])
         if process is not None and process.started == recorded[1]:
             return process
@@ -67,6 +75,8 @@ def stop(cluster: ClusterLayout) -> bool:
         rest = [*rest, *(p for p in processes.everything() if p.group == jvm.group)]
     _end(_still(rest), signal.SIGTERM, _INSTANCE_GRACE_S)
     _end(_still(rest), signal.SIGKILL, _GRACE_S)
+    if jvm is not None:
+        processes.reap(jvm.pid)
     cluster.pid.unlink(missing_ok=True)
     return jvm is not None or bool(rest)
 

@@ -54,6 +54,12 @@ def _from_proc(pid: int) -> Process | None:
     return Process(pid, int(fields[_GROUP]), f"{boot}:{fields[_STARTED]}", command)
 
 
+def reap(pid: int) -> None:
+    """Let go of the remains of this process if it was a child of ours and has ended."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
 def _from_ps() -> Iterator[Process]:
     """For systems without /proc."""
     listing = subprocess.run(

@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 def wait_until(condition: Callable[[], _T], timeout_s: float, what: str, *, poll_s: float = 0.05) -> _T:
-    """The first true answer of `condition`. After `timeout_s` an AssertionError that says `what` and the last answer."""
+    """The first true answer of `condition`; after `timeout_s` an AssertionError with `what` and the last answer."""
     deadline = time.monotonic() + timeout_s
     while True:
         answer = condition()
