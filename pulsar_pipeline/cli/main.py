@@ -21,7 +21,7 @@ from pulsar_pipeline.errors import ExitCode, PipelineError
 
 PROGRAM = "pulsar-pipeline"
 
-VERBS: tuple[str, ...] = ("local", "token", "spec", "plan", "apply", "functions", "events", "serve", "query")
+VERBS: tuple[str, ...] = ("local", "token", "spec", "plan", "apply", "functions", "events", "serve", "query", "demo")
 """Each is a module of this package with a `register(app)`; the order is that of `--help`."""
 
 _USAGE_ERROR = 2

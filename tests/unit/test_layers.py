@@ -28,6 +28,7 @@ FLOW = (
     "batch",
     "local",
     "testing",
+    "demo",
     "cli",
 )
 
