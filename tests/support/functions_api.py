@@ -1,0 +1,77 @@
+"""A functions worker's REST API in this process, as far as rollout uses it."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+from typing import Any
+
+import httpx
+
+from pulsar_pipeline.cluster.http import AdminHttp
+from pulsar_pipeline.spec.model import Cluster
+
+CLUSTER = Cluster(admin_url="http://west:8080", broker_url="pulsar://west:6650")
+
+
+class FunctionsApi:
+    """Keeps what is uploaded. Tests set `instances` (status JSON) and `answer` (stands in for every answer)."""
+
+    def __init__(self) -> None:
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.packages: dict[str, tuple[str, bytes]] = {}
+        """Function path → file name and content."""
+        self.instances: list[dict[str, Any]] = [{"running": True}]
+        self.answer: httpx.Response | Exception | None = None
+        self.requests: list[str] = []
+
+    def http(self) -> AdminHttp:
+        """The admin client of a cluster that is this object."""
+        http = AdminHttp("west", CLUSTER)
+        http._http = httpx.Client(base_url=CLUSTER.admin_url, transport=httpx.MockTransport(self._handle))
+        return http
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/admin/v3/functions/")
+        self.requests.append(f"{request.method} {path}")
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        if self.answer is not None:
+            return self.answer
+        return self._answer(request, path)
+
+    def _answer(self, request: httpx.Request, path: str) -> httpx.Response:
+        tenant, namespace, *rest = path.split("/")
+        if not rest:
+            found = [name.rpartition("/")[2] for name in self.configs if name.startswith(f"{tenant}/{namespace}/")]
+            return httpx.Response(200, json=found)
+        function, question = "/".join((tenant, namespace, rest[0])), "/".join(rest[1:])
+        there, creating = function in self.configs, request.method == "POST" and not question
+        if there is creating:
+            status, fault = (400, "exists") if there else (404, "doesn't exist")
+            return httpx.Response(status, json={"reason": f"Function {function} {fault}"})
+        match request.method, question:
+            case (("POST" | "PUT"), ""):
+                self._take(request, function)
+            case "DELETE", "":
+                del self.configs[function]
+            case "GET", _:
+                return httpx.Response(200, json=self._status() if question == "status" else self.configs[function])
+        return httpx.Response(204)
+
+    def _take(self, request: httpx.Request, path: str) -> None:
+        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+        parts: dict[str, Any] = {}
+        for part in email.message_from_bytes(head + request.read(), policy=email.policy.HTTP).iter_parts():
+            disposition = part["content-disposition"].params
+            parts[disposition["name"]] = (disposition.get("filename"), part.get_payload(decode=True))
+        self.configs[path] = json.loads(parts["functionConfig"][1])
+        self.packages[path] = parts["data"]
+
+    def _status(self) -> dict[str, Any]:
+        entries = [
+            {"instanceId": number, "status": {"running": False, "error": ""} | status}
+            for number, status in enumerate(self.instances)
+        ]
+        return {"numInstances": len(entries), "instances": entries}
