@@ -44,7 +44,11 @@ _PATTERNS: Sequence[tuple[str, str, str]] = (
 
 def problems_of(error: ValidationError, model: type[BaseModel], source: Source) -> list[SpecError]:
     """One SpecError per mistake, in the order of the file."""
-    found = [_problem(entry, model, source) for entry in error.errors(include_url=False)]
+    entries = error.errors(include_url=False)
+    meant = {_meant(entry["loc"], model) for entry in entries if entry["type"] == "extra_forbidden"}
+    # a misspelt key is one mistake, not two
+    told = [entry for entry in entries if entry["type"] != "missing" or entry["loc"] not in meant]
+    found = [_problem(entry, model, source) for entry in told]
     return sorted(found, key=lambda problem: problem.line or 0)
 
 
@@ -92,6 +96,12 @@ def _problem(entry: Any, model: type[BaseModel], source: Source) -> SpecError:
     return source.error(what, *path, mend=mend)
 
 
+def _meant(path: tuple[Key, ...], model: type[BaseModel]) -> tuple[Key, ...]:
+    """The path with the key that an unknown one probably stands for."""
+    close = _close(str(path[-1]), keys_at(model, path[:-1]))
+    return (*path[:-1], close or path[-1])
+
+
 def _shown(value: Any) -> str:
     match value:
         case None:
@@ -120,10 +130,14 @@ def _pattern(pattern: str) -> tuple[str, str | None]:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = _close(word, known)
     if close:
-        return f"did you mean `{close[0]}`?"
+        return f"did you mean `{close}`?"
     return f"known here: {', '.join(known)}" if known else "remove it"
+
+
+def _close(word: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=0.6)), None)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
