@@ -130,10 +130,12 @@ class Instance:
         in_work = InWork()
         timeout_s = self._config.event_timeout_s
         on_hang = end_hung_instance(timeout_s, self._health, committer, processor, dead_letters, sink, source)
-        Watchdog(in_work, timeout_s, on_hang).start()
+        watchdog = Watchdog(in_work, timeout_s, on_hang)
+        watchdog.start()
         self._health.running()
         _log.info("running with %s", ", ".join(partitions))
         loop.run(source, processor, committer, self._stats, in_work, self._stop)
+        watchdog.close()
 
     def _context(self, bundle: Bundle, client: pulsar.Client, sink: Sink) -> FunctionContext:
         arguments = self._arguments

@@ -39,23 +39,35 @@ class Watchdog:
     process after three times the timeout.
     """
 
-    def __init__(self, in_work: InWork, timeout_s: float, on_hang: Callable[[Any, str], None]) -> None:
+    def __init__(
+        self,
+        in_work: InWork,
+        timeout_s: float,
+        on_hang: Callable[[Any, str], None],
+        last_resort: Callable[[float], None] = lambda seconds: faulthandler.dump_traceback_later(seconds, exit=True),
+    ) -> None:
         self._in_work = in_work
         self._timeout_s = timeout_s
         self._on_hang = on_hang
+        self._last_resort = last_resort
+        self._closed = threading.Event()
         self._loop_thread = threading.main_thread().ident
 
     def start(self) -> None:
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
+    def close(self) -> None:
+        """The loop has ended: nothing can hang any more."""
+        self._closed.set()
+        faulthandler.cancel_dump_traceback_later()
+
     def _run(self) -> None:
-        while True:
-            faulthandler.dump_traceback_later(3 * self._timeout_s, exit=True)
+        while not self._closed.wait(self._timeout_s / 4):
+            self._last_resort(3 * self._timeout_s)
             message, since = self._in_work.message, self._in_work.since
             if message is not None and time.monotonic() - since > self._timeout_s and self._still_at(message, since):
                 self._on_hang(message, self._stack())
                 return
-            time.sleep(self._timeout_s / 4)
 
     def _still_at(self, message: Any, since: float) -> bool:
         return self._in_work.message is message and self._in_work.since == since
