@@ -305,7 +305,10 @@ def _outputs_once(spec: _Spec) -> Iterator[SpecError]:
 def _cycles(spec: _Spec) -> Iterator[SpecError]:
     """A chain of deployments is welcome; one that feeds itself would run for ever on one event."""
     deployments = spec.tenant.deployments
-    makers = {deployment.output: name for name, deployment in deployments.items() if deployment.output}
+    makers: dict[str, str] = {}
+    for name, deployment in deployments.items():
+        if deployment.output is not None:
+            makers.setdefault(deployment.output, name)
     for name, deployment in deployments.items():
         ahead = [makers[ref] for ref in deployment.inputs.values() if ref in makers]
         seen: set[str] = set()
