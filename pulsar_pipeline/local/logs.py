@@ -17,12 +17,12 @@ _HARMLESS = re.compile(r"this is okay|Shutdown failed|UncaughtExceptionHandler")
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last lines of a text file; none if there is no file."""
+    """The last lines of a text file, as far as half a megabyte holds them; none if there is no file."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - _TAIL_BYTES))
-            return file.read().decode(errors="replace").splitlines()[-lines:]
+            return file.read().decode(errors="replace").splitlines()[-lines:] if lines else []
     except FileNotFoundError:
         return []
 

@@ -63,7 +63,7 @@ def reap(pid: int) -> None:
 def _from_ps() -> Iterator[Process]:
     """For systems without /proc."""
     listing = subprocess.run(
-        ["ps", "-axo", "pid=,pgid=,stat=,lstart=,command="], capture_output=True, text=True, check=True
+        ["ps", "-axwwo", "pid=,pgid=,stat=,lstart=,command="], capture_output=True, text=True, check=True
     ).stdout
     for line in listing.splitlines():
         pid, group, state, *rest = line.split(None, 8)
