@@ -14,17 +14,22 @@ def remove_tenant(platform: Platform, tenant: str) -> None:
     for name, cluster in platform.clusters.items():
         with AdminHttp(name, cluster) as http, suppress(ClusterError):
             for namespace in http.get(f"/admin/v2/namespaces/{tenant}"):
-                _remove_namespace(http, namespace)
+                _remove_namespace(http, name, namespace)
             http.delete(f"/admin/v2/tenants/{tenant}")
 
 
-def _remove_namespace(http: AdminHttp, namespace: str) -> None:
+def _remove_namespace(http: AdminHttp, cluster: str, namespace: str) -> None:
     with suppress(ClusterError):
+        # a namespace of several clusters, or of others, cannot be deleted
+        http.post(f"/admin/v2/namespaces/{namespace}/replication", json=[cluster])
         for topic in http.get(f"/admin/v2/persistent/{namespace}/partitioned"):
-            path = topic.removeprefix("persistent://")
             with suppress(ClusterError):
-                http.delete(f"/admin/v2/persistent/{path}/partitions", params={"force": "true"})
+                http.delete(f"/admin/v2/persistent/{_path(topic)}/partitions", params={"force": "true"})
         for topic in http.get(f"/admin/v2/persistent/{namespace}"):
             with suppress(ClusterError):
-                http.delete(f"/admin/v2/persistent/{topic.removeprefix('persistent://')}", params={"force": "true"})
+                http.delete(f"/admin/v2/persistent/{_path(topic)}", params={"force": "true"})
         http.delete(f"/admin/v2/namespaces/{namespace}")
+
+
+def _path(topic: str) -> str:
+    return topic.removeprefix("persistent://")
