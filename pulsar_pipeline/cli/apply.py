@@ -54,7 +54,7 @@ def register(app: typer.Typer) -> None:
                 audit.start(made, {name: role_of(loaded.clusters[name]) for name in names})
                 outcome = execute(made, clusters, _Listener(audit, len(made.steps)))
                 audit.end(outcome)
-        _report(made, outcome, as_json=as_json)
+        report(made, outcome, as_json=as_json)
 
 
 def _agree(*, yes: bool) -> None:
@@ -79,13 +79,12 @@ class _Listener:
         err.print(line if error is None else f"{line} — failed", markup=False, soft_wrap=True)
 
 
-def _report(plan: Plan, outcome: Outcome, *, as_json: bool) -> None:
-    if outcome.error is not None:
-        error = outcome.error
-        done, left = len(outcome.done), len(outcome.remaining)
-        error.mend = (
-            f"{error.mend + '; ' if error.mend else ''}{done} steps are done, {left} remain: run apply again to go on"
-        )
+def report(plan: Plan, outcome: Outcome, *, as_json: bool) -> None:
+    """How the apply ended. Raises the error that cut it short, with how to go on."""
+    error = outcome.error
+    if error is not None:
+        progress = f"{len(outcome.done)} of {len(plan.steps)} steps done, {len(outcome.remaining)} remain"
+        error.mend = " ".join(filter(None, (error.mend, f"{progress}: run apply again to go on")))
         raise error
     if as_json:
         print_json(plan_document(plan) | {"applied": len(outcome.done)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from pulsar_pipeline.cluster.protocol import ClusterReader
 from pulsar_pipeline.cluster.state import ClusterRecord, NamespaceName, NamespacePolicies, TenantInfo, TopicState
@@ -42,29 +43,32 @@ def observe_cluster(reader: ClusterReader, desired: DesiredState) -> Snapshot:
     known = _known_clusters(reader)
     names = {name for tenant in tenants for name in reader.namespaces(tenant)}
     with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
-        records = dict(pool.map(lambda peer: (peer, _record(reader, peer)), desired.records.keys() & known))
+        peers = desired.records.keys() & known
+        records = dict(zip(peers, pool.map(lambda peer: _record(reader, peer), peers), strict=True))
         wanted = [name for name in (*desired.namespaces, *desired.left) if name in names]
         policies = zip(wanted, pool.map(reader.policies, wanted), strict=True)
         namespaces = {name: found for name, found in policies if found is not None}
         return Snapshot(
             cluster=reader.name,
             records={peer: record for peer, record in records.items() if isinstance(record, ClusterRecord)},
-            hidden_records=frozenset(peer for peer, record in records.items() if record is _HIDDEN),
+            hidden_records=frozenset(peer for peer, record in records.items() if record is _Hidden.HIDDEN),
             tenants=tenants,
             namespaces=namespaces,
             topics=_topics(reader, desired, namespaces, pool),
         )
 
 
-_HIDDEN = object()
+class _Hidden(Enum):
+    """In place of a record that the token's role may not see."""
+
+    HIDDEN = auto()
 
 
-def _record(reader: ClusterReader, peer: str) -> object:
-    """A peer's record, None, or `_HIDDEN` from a tenant's own admin."""
+def _record(reader: ClusterReader, peer: str) -> ClusterRecord | _Hidden | None:
     try:
         return reader.cluster_record(peer)
-    except ClusterRefused:
-        return _HIDDEN
+    except ClusterRefused:  # a tenant's own admin may plan its tenant all the same
+        return _Hidden.HIDDEN
 
 
 def _known_clusters(reader: ClusterReader) -> frozenset[str]:

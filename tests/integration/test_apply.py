@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -243,3 +244,18 @@ def test_a_tenants_admin_plans_its_own_tenant_and_no_other(
         assert clusters["west"].tenant(other.tenant) == TenantInfo(frozenset({f"{other.tenant}-admin"}), both)
     finally:
         remove_tenant(platform, other.tenant)
+
+
+def test_a_plan_of_fifty_topics_in_two_clusters_is_a_matter_of_seconds(
+    platform: Platform, clusters: Clusters, schema: Path, unique: str
+) -> None:
+    name = f"many-{unique}"
+    topics = {f"sensors/t{number}": {"partitions": 1, "schema": str(schema)} for number in range(50)}
+    spec = tenant(schema, name, topics=topics, deployments={}, views={})
+    try:
+        applied(platform, spec, clusters)
+        started = time.monotonic()
+        assert make_plan(platform, [spec], clusters).steps == ()
+        assert time.monotonic() - started < 5
+    finally:
+        remove_tenant(platform, name)

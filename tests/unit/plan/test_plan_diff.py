@@ -9,8 +9,16 @@ import pytest
 
 from pulsar_pipeline.apply.execute import execute, take
 from pulsar_pipeline.cluster.fake import FakeCluster
-from pulsar_pipeline.cluster.state import NamespaceName, Policy, PolicyValue, PublishRate, Retention, TenantInfo
-from pulsar_pipeline.errors import ClusterUnreachable, PlanError
+from pulsar_pipeline.cluster.state import (
+    ClusterRecord,
+    NamespaceName,
+    Policy,
+    PolicyValue,
+    PublishRate,
+    Retention,
+    TenantInfo,
+)
+from pulsar_pipeline.errors import ClusterRefused, ClusterUnreachable, PlanError
 from pulsar_pipeline.names import TopicName
 from pulsar_pipeline.plan.make import make_plan
 from pulsar_pipeline.plan.steps import (
@@ -253,3 +261,22 @@ def test_a_cluster_by_another_name_is_refused(schema: Path, clusters: Clusters) 
 
     with pytest.raises(PlanError, match="does not call itself west: it knows standalone"):
         plan(tenant(schema), clusters | {"west": Misnamed("standalone")})
+
+
+def test_a_registry_that_may_not_be_seen_is_noted_not_refused(schema: Path, clusters: Clusters) -> None:
+    class Shy(FakeCluster):
+        def cluster_record(self, name: str) -> ClusterRecord | None:
+            raise ClusterRefused("only a superuser may", where="cluster west")
+
+    shy = Shy("west")
+    shy.put_cluster("east", ClusterRecord())
+    made = plan(tenant(schema), clusters | {"west": shy})
+    assert [step.cluster for step in made.steps if isinstance(step, RegisterCluster)] == ["east"]
+    assert made.notes == ("west: how it reaches east was not compared: only the platform's superuser may see it",)
+
+
+def test_urls_of_a_peer_are_updated_and_what_is_not_declared_stays(schema: Path, clusters: Clusters) -> None:
+    clusters["west"].put_cluster("east", ClusterRecord("http://old:1", "https://old:2", "pulsar://east:6650", None))
+    (step,) = [step for step in apply(tenant(schema), clusters).steps if isinstance(step, RegisterCluster)][1:]
+    assert step.after == ClusterRecord("http://east:8080", "https://old:2", "pulsar://east:6650", None)
+    assert plan(tenant(schema), clusters).steps == ()
