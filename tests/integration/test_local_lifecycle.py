@@ -17,7 +17,8 @@ import pytest
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.errors import LocalError
 from pulsar_pipeline.local import jvm, ports
-from pulsar_pipeline.local.clusters import LocalClusters, State
+from pulsar_pipeline.local.clusters import LocalClusters
+from pulsar_pipeline.local.status import State
 from pulsar_pipeline.spec.load import load_platform
 from tests.support.clusters import local_clusters
 from tests.support.wait import wait_until

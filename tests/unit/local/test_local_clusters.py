@@ -9,8 +9,7 @@ import pytest
 from pulsar_pipeline.cluster.connect import read_token
 from pulsar_pipeline.cluster.tokens import role_of
 from pulsar_pipeline.errors import LocalError, TokenError
-from pulsar_pipeline.local import clusters as subject
-from pulsar_pipeline.local import secrets
+from pulsar_pipeline.local import preconditions, secrets
 from pulsar_pipeline.local.clusters import LocalClusters, Machine
 from pulsar_pipeline.local.layout import Layout
 from pulsar_pipeline.local.lock import exclusive
@@ -37,7 +36,7 @@ def test_a_folder_that_pulsar_cannot_bear_is_told_before_anything_starts(tmp_pat
 
 
 def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject.shutil, "disk_usage", lambda _: SimpleNamespace(free=700 << 20))
+    monkeypatch.setattr(preconditions.shutil, "disk_usage", lambda _: SimpleNamespace(free=700 << 20))
     with pytest.raises(LocalError, match="only 700 MB of disk are free"):
         local(tmp_path).up()
     assert not (tmp_path / "secrets").exists()
