@@ -66,7 +66,11 @@ def _answering(url: str, config: ServeConfig, ready_file: Path | None) -> None:
         aside = ready_file.with_name(ready_file.name + ".part")
         aside.write_text(url + "\n")
         aside.replace(ready_file)
-    out.print(f"{len(config.views)} views of cluster {config.cluster_name} at {url} (try {url}/docs)", markup=False)
+    out.print(
+        f"{len(config.views)} views of cluster {config.cluster_name} at {url} (try {url}/docs)",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _config(

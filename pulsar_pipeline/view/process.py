@@ -26,7 +26,6 @@ def main(arguments: list[str]) -> int:
     config = ServeConfig.model_validate_json(Path(arguments[0]).read_text())
     logging.basicConfig(level=config.log_level, format=LOG_FORMAT.replace("%(processName)s", "materialiser"))
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("pulsar").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # not in the handler itself: it may interrupt the very wait that holds the event's lock
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(config: ServeConfig, stop: threading.Event) -> None:
-    client = open_client(config.cluster)
+    client = open_client(config.cluster, log_file=config.run_folder / "client.log")
     try:
         with AdminHttp(config.cluster_name, config.cluster) as admin:
             materialise(config.views, config.folder, client=client, admin=admin, clock=SystemClock(), stop=stop)

@@ -79,6 +79,7 @@ class PartitionTail:
     def _read_on(self) -> None:
         """Read from the position on; returns when stopped, raises when the broker must be asked anew."""
         self._forget_a_former_topic()
+        self._caught_up, self._next_heartbeat = False, 0.0
         reader = self._client.create_reader(
             self._name, self._start_id(), receiver_queue_size=RECEIVE_QUEUE, reader_name="view"
         )

@@ -16,7 +16,7 @@ PUBLISHED_MS = 1_700_000_000_000
 def change(partition: int, entry: int, entity: str, record: dict, *, published_ms: int | None = None) -> Change:
     """What the message at ledger 1, `entry` would change."""
     published = PUBLISHED_MS + entry if published_ms is None else published_ms
-    message = OutputMessage(partition, Position(1, entry, -1), entity, b"", b"\0" * 8, published - 5, published)
+    message = OutputMessage(partition, Position(1, entry, -1), entity, b"", 0, published - 5, published)
     return change_of(message, "west", lambda payload, version: record)
 
 

@@ -12,7 +12,7 @@ from pulsar_pipeline.view.row import OutputMessage, change_of, iso
 
 
 def message(key="m-1", payload=b"x", event_time_ms=1_700_000_000_123):
-    return OutputMessage(2, Position(7, 8, 9), key, payload, b"\0" * 8, event_time_ms, 1_700_000_000_456)
+    return OutputMessage(2, Position(7, 8, 9), key, payload, 0, event_time_ms, 1_700_000_000_456)
 
 
 def test_a_message_becomes_the_json_that_is_answered():
