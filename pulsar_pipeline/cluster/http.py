@@ -70,7 +70,7 @@ class AdminHttp:
             ) from error
         if response.is_success:
             return _body(response)
-        raise _failure(self.name, method, path, response)
+        raise failure_of(self.name, method, path, response)
 
 
 def _body(response: httpx.Response) -> Any:
@@ -83,18 +83,26 @@ def _body(response: httpx.Response) -> Any:
 
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
+_JAVA_MESSAGE = re.compile(r"Message:(.*?)(?:Stacktrace:|$)", re.DOTALL)
 
 
 def _reason(response: httpx.Response) -> str:
-    """What the broker says: JSON with a `reason`, an HTML page with a title, or plain text; in one line."""
+    """What the broker says, in one line: JSON with a `reason`, an HTML page with a title, or plain text.
+
+    Of an unexpected failure (500) the broker tells its stack trace, too: only its message is for our users.
+    """
+    text = response.text
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        return str(response.json()["reason"])
-    title = _TITLE.search(response.text)
-    text = html.unescape(title[1]) if title else response.text
+        text = str(response.json()["reason"])
+    if title := _TITLE.search(text):
+        text = html.unescape(title[1])
+    if message := _JAVA_MESSAGE.search(text):
+        text = message[1]
     return " ".join(text.split()) or response.reason_phrase
 
 
-def _failure(cluster: str, method: str, path: str, response: httpx.Response) -> ClusterError:
+def failure_of(cluster: str, method: str, path: str, response: httpx.Response) -> ClusterError:
+    """The error for an answer that is not a success."""
     reason = _reason(response)
     what, where = f"{method} {path} answered {response.status_code}: {reason}", f"cluster {cluster}"
     match response.status_code:
