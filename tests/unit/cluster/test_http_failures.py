@@ -6,7 +6,7 @@ import pytest
 from pulsar_pipeline.cluster.http import failure_of
 from pulsar_pipeline.errors import ClusterConflict, ClusterError, ClusterNotFound, ClusterRefused
 
-STACK = "\n --- An unexpected error occurred in the server ---\n\nMessage: Topic is\n fenced\n\nStacktrace:\n\n a.b.C: x\n\tat y"
+STACK = "\n --- An unexpected error ---\n\nMessage: Topic is\n fenced\n\nStacktrace:\n\n a.b.C: x\n\tat y"
 
 
 @pytest.mark.parametrize(
