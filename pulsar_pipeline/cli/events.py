@@ -106,6 +106,7 @@ def send(
                 sender,
                 report,
                 pace=Pace(rate, clock),
+                clock=clock,
                 live=rows.size is None,
                 on_reject=on_reject,
                 on_progress=on_progress,

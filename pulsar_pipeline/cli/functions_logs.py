@@ -60,9 +60,9 @@ def register(functions: typer.Typer) -> None:
             raise RolloutError(
                 "its logs go to files on the functions worker's machine only",
                 where=str(deployment),
-                mend="declare a topic as its log_topic in the tenant's spec, apply, and deploy again",
+                mend="give it a log_topic (NAMESPACE/TOPIC) in the tenant's spec, apply, and deploy again",
             )
-        topic, partitions = str(tenant.topic_name(ref)), tenant.topics[ref].partitions
+        topic, partitions = str(tenant.topic_name(ref)), tenant.partitions_of(ref)
         with (
             home_of(tenant, platform) as home,
             closing(open_client(home.cluster)) as client,

@@ -1,9 +1,9 @@
 """Sending events to one topic: in order per key, batched, with a bounded number in flight.
 
 What a run promises: only whole, checked events leave; each goes to the partition of its key; every `CONFIRM_EVERY`
-events the brokers' confirmation is awaited. When sending fails the run stops, and its report says from which line to
-go on: all before it is confirmed. Events after that line may have arrived too (their confirmation was lost), so going
-on from there sends nothing too few and perhaps some twice.
+events, and every second, the brokers' confirmation is awaited. When sending fails the run stops, and its report says
+from which line to go on: all before it is confirmed. Events after that line may have arrived too (their confirmation
+was lost), so going on from there sends nothing too few and perhaps some twice.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import pulsar
 
+from pulsar_pipeline.clock import Clock
 from pulsar_pipeline.cluster.failures import client_failure
 from pulsar_pipeline.errors import ClusterError
 from pulsar_pipeline.ingest.events import Event
@@ -25,6 +26,7 @@ from pulsar_pipeline.schemas.schema import Schema
 from pulsar_pipeline.schemas.wire import wire_schema
 
 CONFIRM_EVERY = 10_000
+CONFIRM_WITHIN_S = 1.0
 LOOK_EVERY = 500
 """Events between two looks at what the brokers have said, and between two reports of progress."""
 REJECTS_KEPT = 20
@@ -115,7 +117,7 @@ class TopicSender:
         except pulsar.PulsarException as error:
             raise self._failure(error) from error
         self.check()
-        if any(lane.lacking() for lane in self._lanes):
+        if any(lane.lacking() > 0 for lane in self._lanes):
             raise ClusterError(f"cannot send to {self._topic}: some events were not confirmed", where=self._where)
         return {
             partition: _position(lane.outcome[pulsar.Result.Ok])
@@ -165,6 +167,7 @@ def send_all(
     report: Report,
     *,
     pace: Pace,
+    clock: Clock,
     live: bool = False,
     on_reject: Callable[[BadRow], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda _sent, _left_out: None,
@@ -172,24 +175,28 @@ def send_all(
     """Send every event and wait for the last confirmation. `report` is kept up to date, so that it is right after a
     failure too. `live` events come from a stream and leave as they come. Raises ClusterError, with the line to go on
     from."""
-    unconfirmed, line = 0, report.resume_line
     at_once = live or pace.slower_than(AT_ONCE_BELOW)
+    unconfirmed, line, due = 0, report.resume_line, clock.monotonic() + CONFIRM_WITHIN_S
     try:
         for item in events:
-            line = item.line + 1
             if isinstance(item, BadRow):
                 _leave_out(item, report, on_reject)
+                line = item.line + 1
                 continue
             pace.wait()
             sender.send(item, at_once=at_once)
-            unconfirmed += 1
+            unconfirmed, line = unconfirmed + 1, item.line + 1
             if unconfirmed % LOOK_EVERY == 0:
                 sender.check()
                 on_progress(report.sent + unconfirmed, report.left_out)
-            if unconfirmed == CONFIRM_EVERY:
+            if unconfirmed == CONFIRM_EVERY or clock.monotonic() > due:
                 _confirm(sender, report, unconfirmed, line)
-                unconfirmed = 0
+                on_progress(report.sent, report.left_out)
+                unconfirmed, due = 0, clock.monotonic() + CONFIRM_WITHIN_S
         _confirm(sender, report, unconfirmed, line)
+    except KeyboardInterrupt:
+        _confirm(sender, report, unconfirmed, line)  # what is on its way arrives before the command ends
+        raise
     except ClusterError as error:
         error.mend = f"{report.sent} events are confirmed; go on with --from-line {report.resume_line}"
         raise

@@ -96,7 +96,7 @@ def record_of(cluster: Cluster) -> ClusterRecord:
 
 
 def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName, DesiredTopic]:
-    """The declared topics, and every deployment's dead-letter topic (as many partitions as its inputs)."""
+    """The declared topics, and every deployment's dead-letter topic (as many partitions as its inputs) and log topic."""
     topics = {
         tenant.topic_name(ref): DesiredTopic(topic.partitions, schemas[topic.schema_file])
         for ref, topic in tenant.topics.items()
@@ -105,4 +105,7 @@ def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName,
         dead_letters = dead_letter_topic(tenant.tenant, deployment.namespace, name)
         partitions = max(tenant.topics[ref].partitions for ref in deployment.inputs.values())
         topics[dead_letters] = DesiredTopic(partitions, None)
+        if deployment.log_topic is not None:
+            log = tenant.topic_name(deployment.log_topic)
+            topics.setdefault(log, DesiredTopic(tenant.partitions_of(deployment.log_topic), None))
     return topics

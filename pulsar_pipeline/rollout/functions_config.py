@@ -64,7 +64,7 @@ def topics_of(tenant: Tenant, name: str) -> dict[TopicName, int]:
     """Every topic that must be there before deployment `name` runs → its partitions."""
     deployment = tenant.deployments[name]
     refs = [*deployment.inputs.values(), *(ref for ref in (deployment.output, deployment.log_topic) if ref)]
-    topics = {tenant.topic_name(ref): tenant.topics[ref].partitions for ref in refs}
+    topics = {tenant.topic_name(ref): tenant.partitions_of(ref) for ref in refs}
     topics[dead_letter_topic(tenant.tenant, deployment.namespace, name)] = input_partitions(tenant, deployment)
     return topics
 
@@ -95,6 +95,19 @@ def _comparable(key: str, value: Any) -> Any:
             return None  # the worker answers with where it keeps the file
         case "subscriptionPosition":
             return str(value).lower()
+        case "userConfig":
+            return _without_nulls(value)  # the worker drops them
+        case _:
+            return value
+
+
+def _without_nulls(value: Any) -> Any:
+    """Members of objects that are null left out, at any depth."""
+    match value:
+        case Mapping():
+            return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+        case list() | tuple():
+            return [_without_nulls(member) for member in value]
         case _:
             return value
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pulsar_pipeline.cluster.http import AdminHttp
-from pulsar_pipeline.errors import ClusterError, ClusterNotFound
+from pulsar_pipeline.errors import ClusterError, ClusterNotFound, ClusterRefused, ClusterUnreachable
 from pulsar_pipeline.rollout.functions_config import FunctionConfig
 from pulsar_pipeline.rollout.status import FunctionStats, FunctionStatus, parse_stats, parse_status
 
@@ -46,6 +46,7 @@ class FunctionsWorker:
 
     def register(self, config: FunctionConfig, package: Path) -> None:
         """Create a function. ClusterError if there is one of the name, or the worker does not accept the config."""
+        self._clear_packages(config["tenant"], config["namespace"], config["name"])
         self._upload("POST", config, package, {})
 
     def update(self, config: FunctionConfig, package: Path) -> None:
@@ -53,8 +54,9 @@ class FunctionsWorker:
         self._upload("PUT", config, package, {"updateOptions": {"updateAuthData": False}})
 
     def delete(self, tenant: str, namespace: str, name: str) -> None:
-        """Stop and remove a function and its subscriptions. ClusterNotFound without it."""
+        """Stop and remove a function, its subscriptions and its packages. ClusterNotFound without it."""
         self._http.delete(_path(tenant, namespace, name))
+        self._clear_packages(tenant, namespace, name)
 
     def restart(self, tenant: str, namespace: str, name: str) -> None:
         """Restart every instance. ClusterNotFound without the function."""
@@ -67,6 +69,30 @@ class FunctionsWorker:
     def stats(self, tenant: str, namespace: str, name: str) -> FunctionStats:
         """Counts, rates and latency. ClusterNotFound without the function."""
         return parse_stats(self._http.get(f"{_path(tenant, namespace, name)}/stats"))
+
+    def _clear_packages(self, tenant: str, namespace: str, name: str) -> None:
+        """Delete what the worker stored for a function that is gone.
+
+        It keeps every version it was given, and then refuses a new function of the name, whose versions start anew.
+        """
+        packages = f"/admin/v3/packages/function/{tenant}/{namespace}/{name}"
+        try:
+            versions = self._http.get(packages) or ()
+        except (ClusterUnreachable, ClusterRefused):
+            raise
+        except ClusterError:
+            return  # without package management a worker stores them by unique names
+        for version in versions:
+            if self._is_stored(f"{packages}/{version}/metadata"):
+                self._http.delete(f"{packages}/{version}")
+
+    def _is_stored(self, metadata: str) -> bool:
+        """The list of versions names deleted ones too, and deleting those fails."""
+        try:
+            self._http.get(metadata)
+        except ClusterNotFound:
+            return False
+        return True
 
     def _upload(self, method: str, config: FunctionConfig, package: Path, extra: Mapping[str, Any]) -> None:
         path = _path(config["tenant"], config["namespace"], config["name"])

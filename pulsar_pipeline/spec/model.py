@@ -209,6 +209,7 @@ class Deployment(Model):
     event_timeout: Seconds = 30
     """A `process` call that takes longer counts as hung: the event is dead-lettered, the instance restarts."""
     log_topic: TopicRef | None = None
+    """A topic of its own for the instances' log lines (text, no schema): apply makes it, with one partition."""
 
 
 class View(Model):
@@ -242,6 +243,10 @@ class Tenant(Root):
         """The full name of a `NAMESPACE/TOPIC` reference."""
         namespace, _, topic = ref.partition("/")
         return TopicName(self.tenant, namespace, topic)
+
+    def partitions_of(self, ref: str) -> int:
+        """Partitions of a declared topic, or of a log topic, which is not declared and has one."""
+        return self.topics[ref].partitions if ref in self.topics else 1
 
     def clusters_of(self, namespace: str) -> tuple[str, ...]:
         """Clusters that hold a namespace."""

@@ -22,6 +22,10 @@ class FunctionsApi:
         self.configs: dict[str, dict[str, Any]] = {}
         self.packages: dict[str, tuple[str, bytes]] = {}
         """Function path → file name and content."""
+        self.versions: dict[str, list[str]] = {}
+        """Function path → versions of its package in the worker's storage, which outlive the function."""
+        self.listed: dict[str, list[str]] = {}
+        """Function path → versions that were ever stored."""
         self.instances: list[dict[str, Any]] = [{"running": True}]
         self.answer: httpx.Response | Exception | None = None
         self.requests: list[str] = []
@@ -33,13 +37,28 @@ class FunctionsApi:
         return http
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.path.removeprefix("/admin/v3/functions/")
+        path = request.url.path.removeprefix("/admin/v3/functions/").removeprefix("/admin/v3/")
         self.requests.append(f"{request.method} {path}")
         if isinstance(self.answer, Exception):
             raise self.answer
         if self.answer is not None:
             return self.answer
+        if path.startswith("packages/"):
+            return self._packages(request, path.removeprefix("packages/function/"))
         return self._answer(request, path)
+
+    def _packages(self, request: httpx.Request, path: str) -> httpx.Response:
+        """Like the worker's: the list names versions that were deleted, and deleting one of those fails."""
+        if path.count("/") == 2:
+            return httpx.Response(200, json=self.listed.get(path, []))
+        function, version = "/".join(path.split("/")[:3]), path.split("/")[3]
+        stored = self.versions.get(function, [])
+        if request.method == "GET":
+            return httpx.Response(200 if version in stored else 404, json={"reason": "metadata does not exist"})
+        if version not in stored:
+            return httpx.Response(500, json={"reason": "Failed to delete file"})
+        stored.remove(version)
+        return httpx.Response(204)
 
     def _answer(self, request: httpx.Request, path: str) -> httpx.Response:
         tenant, namespace, *rest = path.split("/")
@@ -66,6 +85,10 @@ class FunctionsApi:
         for part in email.message_from_bytes(head + request.read(), policy=email.policy.HTTP).iter_parts():
             disposition = part["content-disposition"].params
             parts[disposition["name"]] = (disposition.get("filename"), part.get_payload(decode=True))
+        stored = self.versions.setdefault(path, [])
+        stored.append(str(len(stored) if path in self.configs else 0))
+        assert len(set(stored)) == len(stored), "as the worker: metadata already exists"
+        self.listed[path] = sorted({*self.listed.get(path, []), *stored})
         self.configs[path] = json.loads(parts["functionConfig"][1])
         self.packages[path] = parts["data"]
 

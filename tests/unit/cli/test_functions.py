@@ -181,5 +181,5 @@ def test_restart_of_what_is_not_deployed(api: FunctionsApi, capsys: pytest.Captu
 def test_logs_without_a_log_topic_tell_the_mend(api: FunctionsApi, capsys: pytest.CaptureFixture[str]) -> None:
     ran = functions(capsys, "logs", NAME, "--since", "2d")
     assert ran.code == ExitCode.ERROR
-    assert "declare a topic as its log_topic" in ran.err
+    assert "give it a log_topic" in ran.err
     assert functions(capsys, "logs", NAME, "--since", "soon").code == ExitCode.USAGE

@@ -69,7 +69,11 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["functions", "stats"], "Missing argument", "pulsar-pipeline functions stats --help"),
         (["functions", "stats", "acme"], "expected TENANT/NAME", "pulsar-pipeline functions stats --help"),
         (["query", "--nonsense"], "No such option", "pulsar-pipeline query --help"),
-        (["events", "send", "a", "b", "c", "--rate", "0"], "greater than or equal to", "pulsar-pipeline events send --help"),
+        (
+            ["events", "send", "a", "b", "c", "--rate", "0"],
+            "greater than or equal to",
+            "pulsar-pipeline events send --help",
+        ),
     ],
 )
 def test_wrong_usage_has_its_own_code_and_points_to_the_help(

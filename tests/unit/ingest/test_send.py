@@ -88,7 +88,7 @@ def pace(rate: float | None = None) -> Pace:
 def run(client: Client, items: list[Event | BadRow], **options: Any) -> Report:
     report = Report()
     with sender(client) as to:
-        send_all(items, to, report, pace=options.pop("pace", None) or pace(), **options)
+        send_all(items, to, report, pace=options.pop("pace", None) or pace(), clock=FakeClock(), **options)
     return report
 
 
@@ -137,11 +137,37 @@ def test_rows_left_out_are_counted_told_and_the_first_are_kept() -> None:
 def test_a_failure_tells_how_many_are_confirmed_and_where_to_go_on() -> None:
     client, report = Client(fail_at=CONFIRM_EVERY), Report()
     with sender(client) as to, pytest.raises(ClusterUnreachable) as raised:
-        send_all([event(line) for line in range(2, 3 * CONFIRM_EVERY)], to, report, pace=pace())
+        send_all([event(line) for line in range(2, 3 * CONFIRM_EVERY)], to, report, pace=pace(), clock=FakeClock())
     assert 0 < report.sent < 3 * CONFIRM_EVERY
     assert report.sent % CONFIRM_EVERY == 0
     assert report.resume_line == report.sent + 2
     assert raised.value.mend == f"{report.sent} events are confirmed; go on with --from-line {report.resume_line}"
+
+
+def test_an_interrupt_confirms_what_is_on_its_way() -> None:
+    def interrupted() -> Any:
+        yield from (event(line) for line in range(2, 9))
+        raise KeyboardInterrupt
+
+    report = Report()
+    with sender(Client()) as to, pytest.raises(KeyboardInterrupt):
+        send_all(interrupted(), to, report, pace=pace(), clock=FakeClock())
+    assert (report.sent, report.resume_line) == (7, 9)
+
+
+def test_slow_events_are_confirmed_every_second() -> None:
+    clock, report, seen = FakeClock(), Report(), []
+
+    def slow() -> Any:
+        for line in range(2, 10):
+            yield event(line)
+            clock.advance(400)
+            seen.append(report.sent)
+
+    with sender(Client()) as to:
+        send_all(slow(), to, report, pace=pace(), clock=clock, live=True)
+    assert seen == [0, 0, 0, 4, 4, 4, 7, 7]
+    assert report.sent == 8
 
 
 def test_an_event_lost_without_a_word_is_noticed() -> None:

@@ -14,7 +14,7 @@ from pulsar_pipeline.cluster.state import (
 )
 from pulsar_pipeline.errors import PlanError
 from pulsar_pipeline.names import TopicName
-from pulsar_pipeline.plan.desired import DesiredState, desired_states
+from pulsar_pipeline.plan.desired import DesiredState, DesiredTopic, desired_states
 from pulsar_pipeline.schemas.schema import load_schema
 from pulsar_pipeline.spec.model import Platform, Tenant
 from tests.support.tenants import PLATFORM, namespace, tenant, write_schema
@@ -101,6 +101,13 @@ def test_topics_and_dead_letters(schema: Path) -> None:
     assert topics[TopicName("acme", "sensors", "readings")].partitions == 4
     dead_letters = topics[TopicName("acme", "models", "risk-dead-letters")]
     assert (dead_letters.partitions, dead_letters.schema) == (4, None)
+
+
+def test_a_log_topic_is_made_without_being_declared(schema: Path) -> None:
+    spec = tenant(schema)
+    deployment = spec.deployments["risk"].model_copy(update={"log_topic": "models/log"})
+    logging = spec.model_copy(update={"deployments": {"risk": deployment}})
+    assert desired(logging)["west"].topics[TopicName("acme", "models", "log")] == DesiredTopic(1, None)
 
 
 def test_a_namespace_of_one_cluster_is_left_by_the_other(schema: Path) -> None:

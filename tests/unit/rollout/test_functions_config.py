@@ -40,7 +40,6 @@ def tenant(**changes: Any) -> Tenant:
                 "in/readings": topic,
                 "in/labels": topic,
                 "out/risks": topic,
-                "out/log": topic | {"partitions": 1},
             },
             "deployments": {
                 "machine-risk": {
@@ -141,6 +140,18 @@ def answered(made: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_the_worker_adds_is_no_difference() -> None:
     assert differences(config(), answered(config())) == frozenset()
+
+
+def test_nulls_that_the_worker_drops_are_no_difference() -> None:
+    wanted = config(config={"note": None, "steps": [{"at": None, "by": 1}]})
+    assert wanted["userConfig"][USER_CONFIG_KEY]["log_topic"] is None
+    found = answered(wanted) | {"userConfig": dict(wanted["userConfig"])}
+    found["userConfig"][USER_CONFIG_KEY] = {
+        key: value for key, value in wanted["userConfig"][USER_CONFIG_KEY].items() if value is not None
+    }
+    del found["userConfig"]["note"]
+    found["userConfig"]["steps"] = [{"by": 1.0}]
+    assert differences(wanted, found) == frozenset()
 
 
 def test_differences_are_told_by_key() -> None:

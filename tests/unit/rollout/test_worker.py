@@ -41,7 +41,21 @@ def test_update_replaces(api: FunctionsApi, worker: FunctionsWorker, package: Pa
     worker.register(CONFIG, package)
     worker.update(CONFIG | {"parallelism": 2}, package)
     assert api.configs["acme/out/risk"]["parallelism"] == 2
-    assert api.requests == ["POST acme/out/risk", "PUT acme/out/risk"]
+    assert api.requests[-2:] == ["POST acme/out/risk", "PUT acme/out/risk"]
+
+
+def test_a_deleted_function_leaves_no_package_in_the_way_of_the_next(
+    api: FunctionsApi, worker: FunctionsWorker, package: Path
+) -> None:
+    worker.register(CONFIG, package)
+    worker.update(CONFIG, package)
+    worker.delete("acme", "out", "risk")
+    assert api.versions == {"acme/out/risk": []}
+    worker.register(CONFIG, package)
+    worker.update(CONFIG, package)
+    del api.configs["acme/out/risk"]  # somebody else's deletion leaves the packages
+    worker.register(CONFIG, package)
+    assert api.versions == {"acme/out/risk": ["0"]}
 
 
 def test_what_is_not_there(worker: FunctionsWorker) -> None:
