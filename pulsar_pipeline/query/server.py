@@ -4,7 +4,6 @@ which starts them again when they end."""
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ import httpx
 from pulsar_pipeline.errors import QueryError
 from pulsar_pipeline.query.app import verifier
 from pulsar_pipeline.query.supervisor import POLL_S, Supervisor
+from pulsar_pipeline.settings import environment
 from pulsar_pipeline.view.config import ServeConfig
 from pulsar_pipeline.view.lock import FolderLock
 
@@ -88,7 +88,7 @@ def _environment(config: ServeConfig) -> dict[str, str]:
     """The children's: ours, and where the workers keep their counters (begun anew)."""
     shutil.rmtree(config.counters_folder, ignore_errors=True)
     config.counters_folder.mkdir(parents=True)
-    return {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(config.counters_folder)}
+    return {**environment(), "PROMETHEUS_MULTIPROC_DIR": str(config.counters_folder)}
 
 
 def _write(config: ServeConfig) -> Path:

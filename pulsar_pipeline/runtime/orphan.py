@@ -11,6 +11,8 @@ from pulsar_pipeline.runtime.stop import StopSignal
 
 _CHECK_S = 1.0
 _MISSED_HEALTHCHECKS = 3
+_SHORTEST_LIMIT_S = 30
+"""A worker under load may be late; a gone parent process is seen at once anyway."""
 
 
 def watch(stop: StopSignal, healthcheck_interval_s: int, last_healthcheck: Callable[[], float]) -> None:
@@ -19,7 +21,7 @@ def watch(stop: StopSignal, healthcheck_interval_s: int, last_healthcheck: Calla
     An interval of 0 or less means that nobody asks (Kubernetes probes the process by other means).
     """
     parent = os.getppid()
-    limit = _MISSED_HEALTHCHECKS * healthcheck_interval_s
+    limit = max(_MISSED_HEALTHCHECKS * healthcheck_interval_s, _SHORTEST_LIMIT_S) if healthcheck_interval_s > 0 else 0
 
     def run() -> None:
         while not stop.event.wait(_CHECK_S):

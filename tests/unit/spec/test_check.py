@@ -135,13 +135,6 @@ def test_a_good_tenant(tmp_path):
         # policies
         ("{time: 7d, size: 10GB}", "{time: 7d}", 7, "namespaces.sensors.retention", "Pulsar wants both, or neither"),
         ("size: 5GB", "size: 10GB", 8, "namespaces.sensors.backlog_quota.size", "must be below the retention's"),
-        (
-            "time: 1d",
-            "time: 8d",
-            8,
-            "namespaces.sensors.backlog_quota.time",
-            "must be below the retention's, or Pulsar refuses it | raise",
-        ),
         ("replicate_to: [west]", "ttl: unlimited", 6, "namespaces.sensors.ttl", "ttl cannot be unlimited"),
         ("parallelism: 2", "event_timeout: 0s", 32, "deployments.risk.event_timeout", "an event needs a time"),
         # topics
