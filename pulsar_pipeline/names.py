@@ -10,6 +10,9 @@ NAME_PATTERN = r"^[a-z0-9][a-z0-9_\-]{0,62}$"
 
 PARTITION_SUFFIX = "-partition-"
 
+STATE_NAMESPACE = "_state"
+"""Namespace of a tenant's state logs; a declared namespace cannot have this name, for none starts with `_`."""
+
 _NAME = re.compile(NAME_PATTERN)
 _TOPIC = re.compile(r"^(?:persistent://)?([^/]+)/([^/]+)/([^/]+?)(?:-partition-(\d+))?$")
 
@@ -74,6 +77,11 @@ class DeploymentName:
 def dead_letter_topic(tenant: str, namespace: str, deployment: str) -> TopicName:
     """Where a deployment's undecodable, invalid and failing events go."""
     return TopicName(tenant, namespace, f"{deployment}-dead-letters")
+
+
+def state_topic(tenant: str, deployment: str) -> TopicName:
+    """The state log of an exactly-once deployment; partition p is that of partition p of its inputs."""
+    return TopicName(tenant, STATE_NAMESPACE, f"{deployment}-state")
 
 
 def subscription(deployment: str) -> str:

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     """The Java to run local clusters on, if it is new enough; the one variable that is not ours alone."""
 
     function_tokens: Path | None = None
-    """Folder with `TENANT.token` files for runtime instances, so that no token is on a command line."""
+    """Folder with `TENANT.token` and `TENANT.key` (state key) files for runtime instances, so that no token is on a
+    command line."""
 
     query_token: str | None = None
     """Bearer token for `pulsar-pipeline query` (`--token-file` wins)."""

@@ -1,4 +1,4 @@
-"""`pulsar-pipeline token`: tokens that Pulsar and the query API believe, and the keys behind them."""
+"""`pulsar-pipeline token`: tokens that Pulsar and the query API believe, the keys behind them, and state keys."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pulsar_pipeline.cli.options import PlatformOption
 from pulsar_pipeline.cli.output import err, print_json
 from pulsar_pipeline.cluster.connect import read_token
 from pulsar_pipeline.cluster.credentials import write_credential
+from pulsar_pipeline.cluster.state_keys import new_state_key
 from pulsar_pipeline.cluster.tokens import (
     SigningKey,
     claims_of,
@@ -69,6 +70,13 @@ def register(app: typer.Typer) -> None:
     key = typer.Typer(name="key", help="Keys that sign tokens.", no_args_is_help=True)
     key.command("create", epilog="Example: `pulsar-pipeline token key create --out token.key`")(create_key)
     token.add_typer(key)
+    state_key = typer.Typer(
+        name="state-key", help="Keys that authenticate the state of a tenant's functions.", no_args_is_help=True
+    )
+    state_key.command(
+        "create", epilog="Example: `pulsar-pipeline token state-key create --out .local/secrets/functions/acme.key`"
+    )(create_state_key)
+    token.add_typer(state_key)
     app.add_typer(token)
 
 
@@ -114,14 +122,37 @@ def create_key(
     *, out: Annotated[Path, typer.Option(help="Write there, readable by you only; never over an existing file.")]
 ) -> None:
     """Make a secret key. Whoever has it can make tokens for every role."""
-    if out.exists():
-        raise TokenError(
-            "there is a key already, and every token signed with it would be lost",
-            where=str(out),
-            mend="choose another file, or delete this one yourself",
-        )
+    _refuse_existing(out, "every token signed with it would be lost")
     _write(out, new_secret_key())
     err.print(f"a new secret key is in {out}", markup=False)
+
+
+def create_state_key(
+    *,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Write there, readable by you only; never over an existing file. Instances look for TENANT.key in the "
+            "folder that PULSAR_PIPELINE_FUNCTION_TOKENS names to the functions worker, beside TENANT.token."
+        ),
+    ],
+) -> None:
+    """Make the key that a tenant's exactly-once functions authenticate their logged state with.
+
+    One per tenant, the same file in every cluster of the tenant. Keep a copy: state is not believed without it.
+    """
+    _refuse_existing(out, "state that was logged with it would not be believed any more")
+    _write(out, new_state_key())
+    err.print(f"a new state key is in {out}", markup=False)
+
+
+def _refuse_existing(key: Path, loss: str) -> None:
+    if key.exists():
+        raise TokenError(
+            f"there is a key already, and {loss}",
+            where=str(key),
+            mend="choose another file, or delete this one yourself",
+        )
 
 
 def _signing_key(secret: Path | None, private: Path | None, platform: Path) -> SigningKey:

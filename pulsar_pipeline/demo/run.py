@@ -16,6 +16,7 @@ import pulsar
 from pulsar_pipeline.clock import Clock
 from pulsar_pipeline.cluster.connect import open_client, read_token
 from pulsar_pipeline.cluster.http import AdminHttp
+from pulsar_pipeline.cluster.state_keys import state_key_file
 from pulsar_pipeline.demo import commands, report, traffic
 from pulsar_pipeline.demo.latency import ArrivalWatch, percentiles_ms
 from pulsar_pipeline.demo.services import Service, Services
@@ -101,10 +102,10 @@ def stop(settings: Settings, tell: Tell) -> list[str]:
 def _set_up(settings: Settings, tokens: Path, token_file: Path, tell: Tell) -> None:
     tell.heading("Two real Pulsar clusters, token-protected")
     commands.run(["local", "up", "--folder", str(settings.local)], tell.command)
-    tell.heading("Tokens: the functions' of each tenant, and an application's")
+    tell.heading("Tokens: the functions' of each tenant, and an application's; a key for each tenant's state")
     for tenant in load_tenants(settings.tenants):
-        out = tokens / "functions" / f"{tenant}.token"
-        _token(f"{tenant}-functions", out, tell)
+        _token(f"{tenant}-functions", tokens / "functions" / f"{tenant}.token", tell)
+        _state_key(state_key_file(tokens / "functions", tenant), tell)
     _token(f"{TENANT}-app", token_file, tell)
     tell.heading("Tenants, namespaces, topics and schemas in both clusters")
     commands.run(["apply", "--yes"], tell.command)
@@ -115,6 +116,11 @@ def _set_up(settings: Settings, tokens: Path, token_file: Path, tell: Tell) -> N
 def _token(role: str, out: Path, tell: Tell) -> None:
     if not out.exists():
         commands.run(["token", "create", "--role", role, "--out", str(out)], tell.command, quiet=True)
+
+
+def _state_key(out: Path, tell: Tell) -> None:
+    if not out.exists():
+        commands.run(["token", "state-key", "create", "--out", str(out)], tell.command, quiet=True)
 
 
 def _services(settings: Settings) -> Services:

@@ -13,9 +13,9 @@ from pulsar_pipeline.cluster.state import (
     TenantInfo,
 )
 from pulsar_pipeline.errors import PlanError
-from pulsar_pipeline.names import TopicName, dead_letter_topic
+from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, dead_letter_topic, state_topic
 from pulsar_pipeline.plan.permissions import permissions_of
-from pulsar_pipeline.plan.policies import policies_of
+from pulsar_pipeline.plan.policies import policies_of, state_policies
 from pulsar_pipeline.schemas.schema import Schema
 from pulsar_pipeline.spec.model import Cluster, Platform, Tenant
 
@@ -79,8 +79,18 @@ def _add_tenant(state: DesiredState, tenant: Tenant, topics: Mapping[TopicName, 
         if state.cluster not in clusters:
             state.left[namespace] = clusters
             continue
-        state.namespaces[namespace] = policies_of(declared, clusters, granted[name])
-        state.topics |= {topic: wanted for topic, wanted in topics.items() if topic.namespace == name}
+        state.namespaces[namespace] = policies_of(
+            declared, clusters, granted[name], written_exactly_once=name in tenant.written_exactly_once
+        )
+        state.topics |= _of_namespace(name, topics)
+    if tenant.exactly_once:
+        namespace = NamespaceName(tenant.tenant, STATE_NAMESPACE)
+        state.namespaces[namespace] = state_policies(frozenset(tenant.clusters), granted[STATE_NAMESPACE])
+        state.topics |= _of_namespace(STATE_NAMESPACE, topics)
+
+
+def _of_namespace(name: str, topics: Mapping[TopicName, DesiredTopic]) -> dict[TopicName, DesiredTopic]:
+    return {topic: wanted for topic, wanted in topics.items() if topic.namespace == name}
 
 
 def record_of(cluster: Cluster) -> ClusterRecord:
@@ -96,7 +106,8 @@ def record_of(cluster: Cluster) -> ClusterRecord:
 
 
 def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName, DesiredTopic]:
-    """The declared topics, and every deployment's dead-letter topic (as many partitions as its inputs) and log topic."""
+    """The declared topics, and those of every deployment's own: dead letters, log, and the state log where it is
+    exactly-once; dead letters and state have as many partitions as its inputs."""
     topics = {
         tenant.topic_name(ref): DesiredTopic(topic.partitions, schemas[topic.schema_file])
         for ref, topic in tenant.topics.items()
@@ -105,6 +116,8 @@ def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName,
         dead_letters = dead_letter_topic(tenant.tenant, deployment.namespace, name)
         partitions = max(tenant.topics[ref].partitions for ref in deployment.inputs.values())
         topics[dead_letters] = DesiredTopic(partitions, None)
+        if name in tenant.exactly_once:
+            topics[state_topic(tenant.tenant, name)] = DesiredTopic(partitions, None)
         if deployment.log_topic is not None:
             log = tenant.topic_name(deployment.log_topic)
             topics.setdefault(log, DesiredTopic(tenant.partitions_of(deployment.log_topic), None))

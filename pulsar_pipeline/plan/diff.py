@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pulsar_pipeline.cluster.state import ClusterRecord, NamespacePolicies, Policy
 from pulsar_pipeline.errors import PlanError
+from pulsar_pipeline.names import STATE_NAMESPACE
 from pulsar_pipeline.plan.desired import DesiredState
 from pulsar_pipeline.plan.observe import Snapshot
 from pulsar_pipeline.plan.policies import fits
@@ -122,6 +123,9 @@ def _permissions(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
             before = there.get(role, frozenset())
             if before != actions:
                 yield SetPermission(desired.cluster, name, role, before, actions)
+        if name.namespace == STATE_NAMESPACE:  # the product's own: nobody else may have granted anything there
+            for role in sorted(there.keys() - wanted.permissions.keys()):
+                yield SetPermission(desired.cluster, name, role, there[role], frozenset())
 
 
 def _topics(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from pulsar_pipeline.names import STATE_NAMESPACE
 from pulsar_pipeline.plan.desired import DesiredState
 from pulsar_pipeline.plan.observe import Snapshot
 
@@ -19,6 +20,8 @@ def notes(desired: Mapping[str, DesiredState], observed: Mapping[str, Snapshot])
 
 def _undeclared_roles(desired: DesiredState, observed: Snapshot) -> Iterator[str]:
     for namespace, wanted in desired.namespaces.items():
+        if namespace.namespace == STATE_NAMESPACE:
+            continue  # there they are taken away
         there = observed.namespaces.get(namespace)
         for role, actions in there.permissions.items() if there else ():
             if role not in wanted.permissions:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pulsar_pipeline.names import STATE_NAMESPACE
 from pulsar_pipeline.spec.model import Tenant
 
 _FUNCTIONS_ACTIONS = frozenset({"produce", "consume", "functions"})
+_STATE_ACTIONS = frozenset({"produce", "consume"})
 _API_ACTIONS = frozenset({"consume"})
 
 
 def permissions_of(tenant: Tenant) -> dict[str, dict[str, frozenset[str]]]:
     """Namespace → role → actions, for every role the spec speaks of: its own for functions, the API's, those granted.
+
+    The namespace of state logs is among them where a deployment needs it; it is for the functions alone.
 
     A role that may do nothing in a namespace is there with no actions, so that an older grant is revoked. Roles the
     spec does not speak of are absent: theirs is not touched.
@@ -24,6 +28,9 @@ def permissions_of(tenant: Tenant) -> dict[str, dict[str, frozenset[str]]]:
             granted[name][tenant.functions_role] |= _FUNCTIONS_ACTIONS
         for role in tenant.api.roles if name in served else ():
             granted[name][role] |= _API_ACTIONS
+    if tenant.exactly_once:
+        granted[STATE_NAMESPACE] = dict.fromkeys(sorted(roles), frozenset())
+        granted[STATE_NAMESPACE][tenant.functions_role] = _STATE_ACTIONS
     return granted
 
 

@@ -10,23 +10,41 @@ from pulsar_pipeline.spec.model import BacklogQuota, Namespace, PublishRate, Ret
 
 _MINUTE = 60
 _MEGABYTE = 1 << 20
+_NEVER = 0
 
 
 def policies_of(
-    namespace: Namespace, clusters: frozenset[str], permissions: Mapping[str, frozenset[str]]
+    namespace: Namespace,
+    clusters: frozenset[str],
+    permissions: Mapping[str, frozenset[str]],
+    *,
+    written_exactly_once: bool = False,
 ) -> NamespacePolicies:
-    """What is declared; None for what is not."""
+    """What is declared; None for what is not. Deduplication, where not declared, is as the deployments need it."""
     return NamespacePolicies(
         replication=clusters,
         retention=_retention(namespace.retention),
         backlog_quota=_backlog_quota(namespace.backlog_quota),
         ttl=_never(namespace.ttl),
         compaction_threshold=_never(namespace.compaction_threshold),
-        deduplication=namespace.deduplication,
+        deduplication=written_exactly_once if namespace.deduplication is None else namespace.deduplication,
         schema_compatibility=namespace.schemas.compatibility.upper(),
         schema_enforced=namespace.schemas.enforce,
         auto_topic_creation=False,
         publish_rate=_publish_rate(namespace.publish_rate),
+        permissions=permissions,
+    )
+
+
+def state_policies(clusters: frozenset[str], permissions: Mapping[str, frozenset[str]]) -> NamespacePolicies:
+    """Of the namespace of state logs: nothing in it expires, on no cluster and on no way between two."""
+    return NamespacePolicies(
+        replication=clusters,
+        retention=state.Retention(UNLIMITED, UNLIMITED),
+        ttl=_NEVER,
+        deduplication=True,
+        schema_enforced=False,
+        auto_topic_creation=False,
         permissions=permissions,
     )
 
@@ -61,4 +79,4 @@ def _round_up(value: int, unit: int) -> int:
 
 def _never(value: int | None) -> int | None:
     """Without a limit is 0 to Pulsar where a limit of nothing would make no sense."""
-    return 0 if value == UNLIMITED else value
+    return _NEVER if value == UNLIMITED else value

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pulsar_pipeline.errors import RolloutError
-from pulsar_pipeline.names import TopicName, dead_letter_topic, subscription
+from pulsar_pipeline.names import TopicName, dead_letter_topic, state_topic, subscription
 from pulsar_pipeline.package.manifest import Manifest
 from pulsar_pipeline.rollout.instance_config import USER_CONFIG_KEY, InstanceConfig, TopicBinding
 from pulsar_pipeline.spec.model import Deployment, Tenant
@@ -66,6 +66,8 @@ def topics_of(tenant: Tenant, name: str) -> dict[TopicName, int]:
     refs = [*deployment.inputs.values(), *(ref for ref in (deployment.output, deployment.log_topic) if ref)]
     topics = {tenant.topic_name(ref): tenant.partitions_of(ref) for ref in refs}
     topics[dead_letter_topic(tenant.tenant, deployment.namespace, name)] = input_partitions(tenant, deployment)
+    if name in tenant.exactly_once:
+        topics[state_topic(tenant.tenant, name)] = input_partitions(tenant, deployment)
     return topics
 
 
@@ -138,6 +140,7 @@ def _user_config(
         dead_letter_topic=str(dead_letter_topic(tenant.tenant, deployment.namespace, name)),
         subscription=subscription(name),
         guarantee=deployment.guarantee,
+        state_topic=str(state_topic(tenant.tenant, name)) if name in tenant.exactly_once else None,
         event_timeout_s=deployment.event_timeout,
         log_topic=None if deployment.log_topic is None else str(tenant.topic_name(deployment.log_topic)),
     )

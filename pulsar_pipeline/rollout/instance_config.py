@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from pulsar_pipeline.spec.model import Guarantee
+
 USER_CONFIG_KEY = "pulsar_pipeline"
 
 
@@ -35,6 +37,10 @@ class InstanceConfig(BaseModel):
     output: TopicBinding | None
     dead_letter_topic: str
     subscription: str
-    guarantee: str
+    guarantee: Guarantee
     event_timeout_s: float
     log_topic: str | None = None
+    state_topic: str | None = None
+    """`persistent://tenant/_state/NAME-state`, with as many partitions as the inputs; None unless exactly-once."""
+    epoch: int = 1
+    """Grows with each change of the home cluster; from 1."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pulsar_pipeline.errors import SpecError
 from pulsar_pipeline.names import PARTITION_SUFFIX, dead_letter_topic
+from pulsar_pipeline.spec.guarantee import guarantee_problems
 from pulsar_pipeline.spec.model import Deployment, FunctionDefinition, Platform, Tenant
 from pulsar_pipeline.spec.problems import nearest, raise_all
 from pulsar_pipeline.spec.source import Key
@@ -322,6 +323,10 @@ def _cycles(spec: _Spec) -> Iterator[SpecError]:
             yield spec.error(what, "deployments", name, "output", mend="break the circle")
 
 
+def _guarantees(spec: _Spec) -> Iterator[SpecError]:
+    yield from guarantee_problems(spec.tenant)
+
+
 # ── views ─────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -371,5 +376,6 @@ _RULES: tuple[_Rule, ...] = (
     *map(_each_deployment, (_references, _interface, _partitions, _input_once, _at_home, _config)),
     _outputs_once,
     _cycles,
+    _guarantees,
     _views,
 )

@@ -54,6 +54,7 @@ Compatibility = Literal[
     "always_compatible",
     "always_incompatible",
 ]
+Guarantee = Literal["exactly_once", "at_least_once", "at_most_once"]
 
 
 class Model(BaseModel):
@@ -174,7 +175,8 @@ class Namespace(Model):
     ttl: Seconds | None = None
     backlog_quota: BacklogQuota | None = None
     compaction_threshold: Bytes | None = None
-    deduplication: StrictBool = False
+    deduplication: StrictBool | None = None
+    """Whether brokers drop what a producer sends again; by default only where an exactly-once deployment writes."""
     schemas: SchemaPolicy = Field(default=SchemaPolicy(), alias="schema")
     publish_rate: PublishRate | None = None
     permissions: dict[Role, tuple[Action, ...]] = {}
@@ -203,7 +205,9 @@ class Deployment(Model):
     """The function's input name → the tenant's topic."""
     output: TopicRef | None = None
     parallelism: Annotated[StrictInt, Field(ge=1)] = 1
-    guarantee: Literal["at_least_once"] = "at_least_once"
+    guarantee: Guarantee = "exactly_once"
+    """What holds after a crash. `exactly_once`: each event has affected the state once, and has its output once in
+    every view. `at_least_once`: some events may count, and give their outputs, again. `at_most_once`: some may not."""
     config: dict[str, Any] = {}
     """Handed to the function as its user config, over the function's own defaults."""
     event_timeout: Seconds = 30
@@ -252,6 +256,21 @@ class Tenant(Root):
         """Clusters that hold a namespace."""
         declared = self.namespaces[namespace].replicate_to
         return self.clusters if declared is None else declared
+
+    @property
+    def exactly_once(self) -> dict[str, Deployment]:
+        """The deployments with this guarantee, by name."""
+        return {name: each for name, each in self.deployments.items() if each.guarantee == "exactly_once"}
+
+    @property
+    def written_exactly_once(self) -> dict[str, tuple[str, ...]]:
+        """Namespaces that hold outputs of exactly-once deployments → the names of these deployments."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, deployment in self.exactly_once.items():
+            if deployment.output is not None:
+                namespace = deployment.output.partition("/")[0]
+                found[namespace] = (*found.get(namespace, ()), name)
+        return found
 
     @property
     def functions_role(self) -> str:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pulsar_pipeline.cluster.credentials import write_credential
+from pulsar_pipeline.cluster.state_keys import new_state_key, state_key_file
 from pulsar_pipeline.cluster.tokens import load_secret_key, mint
 from pulsar_pipeline.local.clusters import LocalClusters, Machine
 from pulsar_pipeline.names import functions_role
@@ -57,7 +58,14 @@ class Tokens:
         return path
 
     def give_to_functions(self, tenant: str) -> Path:
-        """Put the token of a tenant's functions where their instances look for it."""
-        path = self._secrets / "functions" / f"{tenant}.token"
+        """Put the token and the state key of a tenant's functions where their instances look for them.
+
+        Gives the token's file. A key that is there stays: what was logged with it must be believed.
+        """
+        folder = self._secrets / "functions"
+        path = folder / f"{tenant}.token"
         write_credential(path, self.of(functions_role(tenant)).encode())
+        key = state_key_file(folder, tenant)
+        if not key.exists():
+            write_credential(key, new_state_key())
         return path

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pulsar_pipeline.apply.execute import execute
 from pulsar_pipeline.cluster.fake import FakeCluster
 from pulsar_pipeline.cluster.state import NamespaceName
+from pulsar_pipeline.names import STATE_NAMESPACE
 from pulsar_pipeline.plan.make import make_plan
 from pulsar_pipeline.plan.steps import Plan
 from pulsar_pipeline.spec.model import Namespace, Tenant
@@ -29,7 +30,7 @@ actions = st.lists(st.sampled_from(["produce", "consume", "functions", "sources"
 def namespaces(draw: st.DrawFn, clusters: list[str]) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "retention": draw(retentions),
-        "deduplication": draw(st.booleans()),
+        "deduplication": draw(st.sampled_from([True, False, None])),
         "schema": {"compatibility": draw(st.sampled_from(["full", "backward_transitive"]))},
         "permissions": draw(st.dictionaries(st.sampled_from(["app", "auditor", "acme-functions"]), actions)),
     }
@@ -55,7 +56,13 @@ def tenants(draw: st.DrawFn, schema: Path) -> Tenant:
     deployments = {}
     if topics:
         source = draw(st.sampled_from(sorted(topics)))
-        deployments["job"] = {"function": "job", "namespace": sorted(spaces)[0], "inputs": {"in": source}}
+        deployments["job"] = {
+            "function": "job",
+            "namespace": sorted(spaces)[0],
+            "inputs": {"in": source},
+            "output": draw(st.sampled_from([None, *sorted(topics)])),
+            "guarantee": draw(st.sampled_from(["exactly_once", "at_least_once", "at_most_once"])),
+        }
     return tenant(
         schema,
         clusters=clusters,
@@ -90,7 +97,7 @@ def contents(clusters: dict[str, FakeCluster]) -> dict[str, Any]:
     """All that the fakes hold, as readers see it."""
     found: dict[str, Any] = {}
     for name, cluster in clusters.items():
-        spaces = [NamespaceName("acme", space) for space in NAMES]
+        spaces = [NamespaceName("acme", space) for space in (*NAMES, STATE_NAMESPACE)]
         topics = {topic: kind for space in spaces for topic, kind in cluster.topics(space).items()}
         found[name] = (
             {peer: cluster.cluster_record(peer) for peer in CLUSTERS},

@@ -18,11 +18,16 @@ def key(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_key_is_private_and_never_overwritten(key: Path) -> None:
-    before = key.read_bytes()
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert exit_code(["token", "key", "create", "--out", str(key)]) == ExitCode.ERROR
-    assert key.read_bytes() == before
+@pytest.mark.parametrize("kind", ["key", "state-key"])
+def test_a_key_is_private_and_never_overwritten(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "new" / "a.key"
+    assert exit_code(["token", kind, "create", "--out", str(path)]) == ExitCode.OK
+    before = path.read_bytes()
+    assert len(before) == 32
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert exit_code(["token", kind, "create", "--out", str(path)]) == ExitCode.ERROR
+    assert path.read_bytes() == before
+    assert "would " in capsys.readouterr().err, "what would be lost is said"
 
 
 def test_a_token_is_printed(key: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,6 +9,7 @@ from pulsar_pipeline.cluster.state import (
     BacklogQuota,
     ClusterRecord,
     NamespaceName,
+    NamespacePolicies,
     PublishRate,
     Retention,
     TenantInfo,
@@ -17,10 +19,11 @@ from pulsar_pipeline.names import TopicName
 from pulsar_pipeline.plan.desired import DesiredState, DesiredTopic, desired_states
 from pulsar_pipeline.schemas.schema import load_schema
 from pulsar_pipeline.spec.model import Platform, Tenant
-from tests.support.tenants import PLATFORM, namespace, tenant, write_schema
+from tests.support.tenants import PLATFORM, namespace, tenant, tenant_spec, write_schema
 
 SENSORS = NamespaceName("acme", "sensors")
 MODELS = NamespaceName("acme", "models")
+STATE = NamespaceName("acme", "_state")
 
 
 @pytest.fixture
@@ -94,6 +97,69 @@ def test_unlimited_ttl_and_compaction_are_never(schema: Path) -> None:
     spaces = {"sensors": namespace(ttl="unlimited", compaction_threshold="unlimited"), "models": {}}
     policies = desired(tenant(schema, namespaces=spaces))["west"].namespaces[SENSORS]
     assert (policies.ttl, policies.compaction_threshold) == (0, 0)
+
+
+def with_guarantee(schema: Path, guarantee: str, **models: Any) -> Tenant:
+    """The tenant, its one deployment with this guarantee, its output's namespace as given."""
+    spec = tenant_spec(schema)
+    spec["deployments"]["risk"]["guarantee"] = guarantee
+    spec["namespaces"]["models"] = models
+    return Tenant.model_validate(spec)
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "declared", "expected"),
+    [
+        ("exactly_once", {}, True),
+        ("at_least_once", {}, False),
+        ("at_most_once", {}, False),
+        ("at_least_once", {"deduplication": True}, True),
+        ("exactly_once", {"deduplication": True}, True),
+    ],
+)
+def test_deduplication_is_on_where_it_is_declared_or_an_exactly_once_deployment_writes(
+    schema: Path, guarantee: str, declared: dict[str, bool], expected: bool
+) -> None:
+    states = desired(with_guarantee(schema, guarantee, **declared))
+    assert [state.namespaces[MODELS].deduplication for state in states.values()] == [expected, expected]
+
+
+def test_inputs_are_not_deduplicated_by_themselves(schema: Path) -> None:
+    states = desired(tenant(schema, namespaces={"sensors": {}, "models": {}}))
+    assert states["west"].namespaces[SENSORS].deduplication is False
+
+
+def test_state_logs_are_in_every_cluster_for_ever_and_for_the_functions_alone(schema: Path) -> None:
+    for state in desired(tenant(schema)).values():
+        policies = state.namespaces[STATE]
+        assert policies == NamespacePolicies(
+            replication=frozenset({"west", "east"}),
+            retention=Retention(-1, -1),
+            ttl=0,
+            deduplication=True,
+            schema_enforced=False,
+            auto_topic_creation=False,
+            permissions=policies.permissions,
+        )
+        assert policies.permissions == {
+            "acme-functions": {"produce", "consume"},
+            "app": frozenset(),
+            "auditor": frozenset(),
+            "dashboard": frozenset(),
+        }
+        assert state.topics[TopicName("acme", "_state", "risk-state")] == DesiredTopic(4, None)
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "at_most_once"])
+def test_without_an_exactly_once_deployment_there_is_nothing_for_state(schema: Path, guarantee: str) -> None:
+    state = desired(with_guarantee(schema, guarantee))["west"]
+    assert STATE not in state.namespaces
+    assert not any(topic.namespace == STATE.namespace for topic in state.topics)
+
+
+def test_state_is_also_where_the_outputs_are_not(schema: Path) -> None:
+    spaces = {"sensors": {"replicate_to": ["west"]}, "models": {"replicate_to": ["west"]}}
+    assert STATE in desired(tenant(schema, namespaces=spaces))["east"].namespaces
 
 
 def test_topics_and_dead_letters(schema: Path) -> None:

@@ -19,7 +19,7 @@ from pulsar_pipeline.cluster.state import (
     TenantInfo,
 )
 from pulsar_pipeline.errors import ClusterRefused, ClusterUnreachable, PlanError
-from pulsar_pipeline.names import TopicName
+from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, state_topic
 from pulsar_pipeline.plan.make import make_plan
 from pulsar_pipeline.plan.steps import (
     CreateNamespace,
@@ -168,6 +168,27 @@ def test_topics_that_are_not_declared_are_left_alone(schema: Path, clusters: Clu
     assert plan(tenant(schema), clusters).steps == ()
 
 
+def test_state_is_for_nobody_but_the_functions(schema: Path, clusters: Clusters) -> None:
+    apply(tenant(schema), clusters)
+    state = NamespaceName("acme", STATE_NAMESPACE)
+    clusters["west"].set_permission(state, "stranger", frozenset({"produce"}))
+    made = apply(tenant(schema), clusters)
+    assert made.steps == (SetPermission("west", state, "stranger", frozenset({"produce"}), frozenset()),)
+    assert made.notes == ()
+    assert plan(tenant(schema), clusters).steps == ()
+
+
+def test_state_stays_when_no_deployment_needs_it_any_more(schema: Path, clusters: Clusters) -> None:
+    apply(tenant(schema), clusters)
+    deployment = tenant(schema).deployments["risk"].model_copy(update={"guarantee": "at_least_once"})
+    weaker = tenant(schema).model_copy(update={"deployments": {"risk": deployment}})
+    models = NamespaceName("acme", "models")
+    assert apply(weaker, clusters).steps == tuple(
+        SetPolicy(cluster, models, Policy.DEDUPLICATION, True, False) for cluster in ("east", "west")
+    )
+    assert clusters["west"].partitions(state_topic("acme", "risk")) == 4
+
+
 def test_partitions_grow_with_their_dead_letters_and_a_warning(schema: Path, clusters: Clusters) -> None:
     apply(tenant(schema), clusters)
     topics = {name: topic.model_copy(update={"partitions": 8}) for name, topic in tenant(schema).topics.items()}
@@ -177,11 +198,12 @@ def test_partitions_grow_with_their_dead_letters_and_a_warning(schema: Path, clu
         (GrowTopic, "readings"),
         (GrowTopic, "risk"),
         (GrowTopic, "risk-dead-letters"),
+        (GrowTopic, "risk-state"),
     }
     assert plan(grown, clusters).steps == ()
     with pytest.raises(PlanError, match="has 8 partitions and cannot shrink to 4") as caught:
         plan(tenant(schema), clusters)
-    assert caught.value.what.count("\n") == 5, "every topic in every cluster is named"
+    assert caught.value.what.count("\n") == 7, "every topic in every cluster is named"
 
 
 def test_a_topic_without_partitions_is_refused(schema: Path, clusters: Clusters) -> None:

@@ -134,6 +134,13 @@ def test_missing_topics_are_told_together_before_anything_is_uploaded(stage: Sta
     assert stage.api.requests == []
 
 
+def test_without_its_state_log_nothing_is_deployed(stage: Stage) -> None:
+    stage.missing = (f"{NAME}-state",)
+    with pytest.raises(RolloutError, match=rf"persistent://acme/_state/{NAME}-state \(missing\)"):
+        stage.deploy()
+    assert stage.deploy(guarantee="at_least_once").step is Step.REGISTER
+
+
 def test_waiting_ends_when_all_instances_run(stage: Stage) -> None:
     rollout = stage.deploy()
     stage.api.instances = []

@@ -107,10 +107,24 @@ def test_the_reserved_entry_tells_an_instance_all_it_needs() -> None:
         output=TopicBinding(topic="persistent://acme/out/risks", partitions=4),
         dead_letter_topic="persistent://acme/out/machine-risk-dead-letters",
         subscription="function-machine-risk",
-        guarantee="at_least_once",
+        guarantee="exactly_once",
         event_timeout_s=10,
         log_topic="persistent://acme/out/log",
+        state_topic="persistent://acme/_state/machine-risk-state",
+        epoch=1,
     )
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "at_most_once"])
+def test_only_an_exactly_once_deployment_has_a_state_log(guarantee: str) -> None:
+    own = InstanceConfig.model_validate(config(guarantee=guarantee)["userConfig"][USER_CONFIG_KEY])
+    assert (own.guarantee, own.state_topic) == (guarantee, None)
+    assert not any(topic.namespace == "_state" for topic in topics_of(tenant(guarantee=guarantee), "machine-risk"))
+
+
+def test_another_guarantee_is_one_the_worker_can_change() -> None:
+    assert differences(config(guarantee="at_least_once"), answered(config())) == {"userConfig"}
+    assert "userConfig" in ALTERABLE
 
 
 def test_a_package_of_another_function_is_refused() -> None:
@@ -125,6 +139,7 @@ def test_the_topics_a_deployment_needs() -> None:
         TopicName("acme", "out", "risks"): 4,
         TopicName("acme", "out", "log"): 1,
         TopicName("acme", "out", "machine-risk-dead-letters"): 4,
+        TopicName("acme", "_state", "machine-risk-state"): 4,
     }
 
 

@@ -274,6 +274,14 @@ def test_a_good_tenant(tmp_path):
             "deployments.risk.output",
             "comes back to the deployment's own inputs",
         ),
+        # guarantees
+        (
+            "  models:\n    retention: {time: 7d, size: 10GB}",
+            "  models:\n    retention: {time: 7d, size: 10GB}\n    permissions:\n      app: [produce]",
+            12,
+            "namespaces.models.permissions.app",
+            "into what 'risk', 'alarm' writes exactly once | give outputs a namespace of their own",
+        ),
         # views
         (
             "deployment: risk",
