@@ -12,6 +12,7 @@
     ├── PlanError                      exit 1   409   the plan cannot be made or applied as asked
     ├── PackageError                   exit 1   400   a function cannot be packaged, or a package is damaged
     ├── RolloutError                   exit 1   409   a deployment cannot take the step asked for
+    ├── StateLogError                  exit 1   500   a state log cannot be read, believed or written
     ├── InstanceError                  exit 1   500   a runtime instance cannot start or go on
     ├── LocalError                     exit 1   500   the local clusters cannot be started or stopped
     ├── TokenError                     exit 1   401   a token cannot be made, read or believed
@@ -136,6 +137,10 @@ class PackageError(PipelineError):
 class RolloutError(PipelineError):
     slug = "rollout"
     http_status = 409
+
+
+class StateLogError(PipelineError):
+    slug = "state-log"
 
 
 class InstanceError(PipelineError):

@@ -20,6 +20,7 @@ FLOW = (
     "apply",
     "package",
     "rollout",
+    "statelog",
     "runtime",
     "online",
     "ingest",
