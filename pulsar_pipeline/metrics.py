@@ -70,6 +70,20 @@ VIEW_SKIPPED = Metric(
     ("tenant", "view", "partition"),
     "Any: somebody else produces into the output topic, or its schema was changed by hand. The log has positions.",
 )
+VIEW_DROPPED = Metric(
+    "pulsar_pipeline_view_messages_dropped_total",
+    "counter",
+    "Outputs left out since the view was built, as they count for nobody: sent late by a former owner, or made again.",
+    ("tenant", "view", "partition"),
+    "Some after a crash, a pause or a lost connection are right: nothing is missing. All the time: two owners contend.",
+)
+VIEW_GAPS = Metric(
+    "pulsar_pipeline_view_gaps_total",
+    "counter",
+    "Places where outputs are missing from the topic, since the view was built. The view goes on behind them.",
+    ("tenant", "view", "partition"),
+    "Any: the cluster or its replication lost messages; the log has positions. Compare with the home cluster's view.",
+)
 VIEW_POSITION_LEDGER = Metric(
     "pulsar_pipeline_view_position_ledger",
     "gauge",
@@ -93,6 +107,8 @@ QUERY_METRICS = (
     VIEW_ROWS,
     VIEW_APPLIED,
     VIEW_SKIPPED,
+    VIEW_DROPPED,
+    VIEW_GAPS,
     VIEW_POSITION_LEDGER,
     VIEW_POSITION_ENTRY,
 )

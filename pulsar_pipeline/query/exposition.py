@@ -93,6 +93,8 @@ class ViewCollector(Collector):
             each = [*labels, str(partition)]
             families[metrics.VIEW_APPLIED.name].add_metric(each, record.applied)
             families[metrics.VIEW_SKIPPED.name].add_metric(each, record.skipped)
+            families[metrics.VIEW_DROPPED.name].add_metric(each, record.dropped)
+            families[metrics.VIEW_GAPS.name].add_metric(each, record.gaps)
             families[metrics.VIEW_POSITION_LEDGER.name].add_metric(each, record.state.position.ledger)
             families[metrics.VIEW_POSITION_ENTRY.name].add_metric(each, record.state.position.entry)
 

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.view.position import Position
 from pulsar_pipeline.view.row import Row
-from pulsar_pipeline.view.rule import UNTOUCHED, PartitionState, Stamp
+from pulsar_pipeline.view.rule import UNTOUCHED, PartitionState, Rank
 
-FORMAT = 1
-"""Grows with every change of this page; a store of another format is refused."""
+FORMAT = 2
+"""Grows with every change of this page. A store of format 1 is brought up to date by its writer (see migrate.py) and
+until then counts as not there; one of any other format is refused."""
 
 META_KEY = b"view"
 META_DB, PARTITIONS_DB, ROWS_DB = b"meta", b"partitions", b"rows"
@@ -72,20 +74,23 @@ class PartitionRecord:
     ready: bool = False
     applied: int = 0
     skipped: int = 0
+    dropped: int = 0
+    gaps: int = 0
 
     def encode(self) -> bytes:
-        (ledger, entry, batch), clock_ms = self.state
+        position, clock_ms, lineage = self.state
         return json.dumps(
             [
-                ledger,
-                entry,
-                batch,
+                *position,
                 clock_ms,
+                *lineage,
                 self.complete_until_ms,
                 self.caught_up,
                 self.ready,
                 self.applied,
                 self.skipped,
+                self.dropped,
+                self.gaps,
             ]
         ).encode()
 
@@ -94,8 +99,9 @@ class PartitionRecord:
         """An empty record where there is none yet."""
         if data is None:
             return cls()
-        ledger, entry, batch, clock_ms, *rest = json.loads(data)
-        return cls(PartitionState(Position(ledger, entry, batch), clock_ms), *rest)
+        ledger, entry, batch, clock_ms, epoch, incarnation, seq, *rest = json.loads(data)
+        state = PartitionState(Position(ledger, entry, batch), clock_ms, Lineage(epoch, incarnation, seq))
+        return cls(state, *rest)
 
 
 def partition_key(partition: int) -> bytes:
@@ -115,9 +121,9 @@ class StoredRow(NamedTuple):
     body: bytes
 
 
-def encode_row(stamp: Stamp, row: Row) -> bytes:
+def encode_row(rank: Rank, row: Row) -> bytes:
     position = row.token.encode()
-    return _HEADER.pack(stamp.clock_ms, stamp.partition, len(position)) + position + row.body
+    return _HEADER.pack(rank.clock_ms, rank.partition, len(position)) + position + row.body
 
 
 def decode_row(data: bytes) -> StoredRow:
@@ -126,7 +132,7 @@ def decode_row(data: bytes) -> StoredRow:
     return StoredRow(data[start:end].decode(), data[end:])
 
 
-def stamp_of(data: bytes) -> Stamp:
-    """The stamp of a stored row."""
+def rank_of(data: bytes) -> Rank:
+    """The rank of a stored row."""
     clock_ms, partition, _ = _HEADER.unpack_from(data)
-    return Stamp(clock_ms, partition)
+    return Rank(clock_ms, partition)

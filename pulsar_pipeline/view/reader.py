@@ -65,7 +65,7 @@ class ViewReader:
         return [None if data is None else decode_row(data) for data in found]
 
     def partitions(self) -> dict[int, PartitionRecord]:
-        """Every partition's record; empty while there is no store."""
+        """Every partition's record; empty while there is no store of the format that this version reads."""
         if not self._opened():
             return {}
         return self._transact(self._read_partitions)
@@ -104,6 +104,8 @@ class ViewReader:
         return None if data is None else Meta.decode(data)
 
     def _read_partitions(self, txn: Any) -> dict[int, PartitionRecord]:
+        if self._read_meta(txn) is None:
+            return {}
         return {
             int.from_bytes(key, "big"): PartitionRecord.decode(data) for key, data in txn.cursor(self._partitions_db)
         }

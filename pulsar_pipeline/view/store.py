@@ -17,6 +17,7 @@ from typing import Any, assert_never
 import lmdb
 
 from pulsar_pipeline.errors import ViewUnavailable
+from pulsar_pipeline.statelog.lineage import Verdict
 from pulsar_pipeline.view.layout import (
     FORMAT,
     MAX_DBS,
@@ -30,11 +31,12 @@ from pulsar_pipeline.view.layout import (
     encode_row,
     entity_key,
     partition_key,
-    stamp_of,
+    rank_of,
 )
 from pulsar_pipeline.view.lock import FolderLock
+from pulsar_pipeline.view.migrate import migrate
 from pulsar_pipeline.view.row import Change
-from pulsar_pipeline.view.rule import Stamp, judge, supersedes
+from pulsar_pipeline.view.rule import TAKEN, PartitionState, Rank, judge, supersedes
 
 LOCK_FILE = "writer.lock"
 INITIAL_MAP = 64 << 20
@@ -69,7 +71,7 @@ class ViewWriter:
         self, folder: Path, *, cluster: str, topic: str, map_size: int = INITIAL_MAP, wait_s: float = 0
     ) -> None:
         """Opens or creates the store. Raises ViewUnavailable when another process writes it (still after `wait_s`
-        seconds), or when the store is of another format or damaged. A store of another topic is begun anew."""
+        seconds), or when the store is of an unknown format or damaged. A store of another topic is begun anew."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._lock = FolderLock(folder / LOCK_FILE, wait_s=wait_s)
@@ -126,7 +128,7 @@ class ViewWriter:
 
     def _apply(self, txn: Any, items: Sequence[Item]) -> Meta:
         records: dict[int, PartitionRecord] = {}
-        rows: dict[bytes, tuple[Stamp, Change]] = {}
+        rows: dict[bytes, tuple[Rank, Change]] = {}
         for item in items:
             record = records.get(item.partition)
             if record is None:
@@ -151,31 +153,49 @@ class ViewWriter:
             txn.put(partition_key(partition), record.encode(), db=self._partitions_db)
         return self._refresh_meta(txn)
 
-    def _take(self, txn: Any, record: PartitionRecord, change: Change, rows: dict[bytes, tuple[Stamp, Change]]) -> None:
-        state = judge(record.state, change.position, change.publish_time_ms)
-        if state is None:
+    def _take(self, txn: Any, record: PartitionRecord, change: Change, rows: dict[bytes, tuple[Rank, Change]]) -> None:
+        judged = judge(record.state, change.position, change.publish_time_ms, change.stamp)
+        if judged is None:
             return
-        record.state = state
+        before = record.state
+        verdict, record.state = judged
+        if verdict is Verdict.GAP:
+            record.gaps += 1
+            self._tell_gap(change, before)
+        if verdict not in TAKEN:
+            record.dropped += verdict is not Verdict.MARKER
+            return
         if change.row is None:
             record.skipped += 1
             return
         record.applied += 1
-        stamp, key = Stamp(state.clock_ms, change.partition), entity_key(change.row.entity)
+        rank, key = Rank(record.state.clock_ms, change.partition), entity_key(change.row.entity)
         if key in rows:
-            stored: Stamp | None = rows[key][0]
+            stored: Rank | None = rows[key][0]
         else:
             data = txn.get(key, db=self._rows_db)
-            stored = None if data is None else stamp_of(data)
-        if stored is None or supersedes(stamp, stored):
-            rows[key] = stamp, change
+            stored = None if data is None else rank_of(data)
+        if stored is None or supersedes(rank, stored):
+            rows[key] = rank, change
 
-    def _put_rows(self, txn: Any, rows: dict[bytes, tuple[Stamp, Change]]) -> None:
-        for key, (stamp, change) in rows.items():
+    def _tell_gap(self, change: Change, before: PartitionState) -> None:
+        _log.error(
+            "%s partition %d: outputs are missing between %s (%s) and %s (%s)",
+            self.meta.topic,
+            change.partition,
+            ":".join(map(str, before.position)),
+            before.lineage,
+            ":".join(map(str, change.position)),
+            change.stamp,
+        )
+
+    def _put_rows(self, txn: Any, rows: dict[bytes, tuple[Rank, Change]]) -> None:
+        for key, (rank, change) in rows.items():
             if change.row is not None:
-                txn.put(key, encode_row(stamp, change.row), db=self._rows_db)
+                txn.put(key, encode_row(rank, change.row), db=self._rows_db)
 
     def _drop_rows(self, txn: Any, partition: int) -> None:
-        keys = [key for key, data in txn.cursor(self._rows_db) if stamp_of(data).partition == partition]
+        keys = [key for key, data in txn.cursor(self._rows_db) if rank_of(data).partition == partition]
         for key in keys:
             txn.delete(key, db=self._rows_db)
 
@@ -194,6 +214,7 @@ class ViewWriter:
 
     def _begin(self, cluster: str, topic: str) -> Meta:
         with self._env.begin(write=True) as txn:
+            migrate(txn, self._meta_db, self._partitions_db)
             data = txn.get(META_KEY, db=self._meta_db)
             meta = None if data is None else Meta.decode(data)
             if data is not None and meta is None:

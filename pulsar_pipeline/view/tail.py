@@ -19,6 +19,7 @@ from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.errors import ClusterError, TokenError
 from pulsar_pipeline.names import TopicName
 from pulsar_pipeline.schemas.wire import version_of
+from pulsar_pipeline.statelog.stamp import PROPERTY
 from pulsar_pipeline.view.position import NOWHERE, Position
 from pulsar_pipeline.view.row import Change, Decode, OutputMessage, change_of
 from pulsar_pipeline.view.store import Forget, Heartbeat, Item
@@ -163,12 +164,16 @@ class PartitionTail:
 
 
 def _output_message(message: Any, partition: int) -> OutputMessage:
-    """As consumed; a key that is not UTF-8 (no producer of ours makes one) counts as none."""
+    """As consumed; keys and properties that are not UTF-8 (no producer of ours makes them) count as none."""
     identity = message.message_id()
     try:
         key = message.partition_key()
     except UnicodeDecodeError:
         key = ""
+    try:
+        stamp = message.properties().get(PROPERTY, "")
+    except UnicodeDecodeError:
+        stamp = ""
     return OutputMessage(
         partition=partition,
         position=Position(identity.ledger_id(), identity.entry_id(), identity.batch_index()),
@@ -177,4 +182,5 @@ def _output_message(message: Any, partition: int) -> OutputMessage:
         schema_version=version_of(message),
         event_time_ms=message.event_timestamp(),
         publish_time_ms=message.publish_timestamp(),
+        stamp=stamp,
     )

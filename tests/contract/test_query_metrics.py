@@ -49,6 +49,7 @@ def test_views_are_measured(tmp_path):
 
     assert (value(metrics.VIEW_READY), value(metrics.VIEW_ROWS), value(metrics.VIEW_LAG_SECONDS)) == (1, 3, 3.5)
     assert (value(metrics.VIEW_APPLIED, partition="0"), value(metrics.VIEW_SKIPPED, partition="0")) == (3, 0)
+    assert (value(metrics.VIEW_DROPPED, partition="0"), value(metrics.VIEW_GAPS, partition="0")) == (0, 0)
     assert value(metrics.VIEW_POSITION_LEDGER, partition="0") == 1
     assert value(metrics.VIEW_POSITION_ENTRY, partition="0") == 2
     assert (value(metrics.VIEW_READY, view="late"), value(metrics.VIEW_LAG_SECONDS, view="late")) == (0, None)

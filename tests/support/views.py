@@ -13,10 +13,12 @@ from pulsar_pipeline.view.store import Heartbeat, ViewWriter
 PUBLISHED_MS = 1_700_000_000_000
 
 
-def change(partition: int, entry: int, entity: str, record: dict, *, published_ms: int | None = None) -> Change:
+def change(
+    partition: int, entry: int, entity: str, record: dict, *, published_ms: int | None = None, stamp: str = ""
+) -> Change:
     """What the message at ledger 1, `entry` would change."""
     published = PUBLISHED_MS + entry if published_ms is None else published_ms
-    message = OutputMessage(partition, Position(1, entry, -1), entity, b"", 0, published - 5, published)
+    message = OutputMessage(partition, Position(1, entry, -1), entity, b"", 0, published - 5, published, stamp)
     return change_of(message, "west", lambda payload, version: record)
 
 

@@ -7,12 +7,13 @@ from decimal import Decimal
 import pytest
 
 from pulsar_pipeline.errors import ClusterError, DataError
+from pulsar_pipeline.statelog.stamp import Marker, Stamp
 from pulsar_pipeline.view.position import Position
 from pulsar_pipeline.view.row import OutputMessage, change_of, iso
 
 
-def message(key="m-1", payload=b"x", event_time_ms=1_700_000_000_123):
-    return OutputMessage(2, Position(7, 8, 9), key, payload, 0, event_time_ms, 1_700_000_000_456)
+def message(key="m-1", payload=b"x", event_time_ms=1_700_000_000_123, stamp=""):
+    return OutputMessage(2, Position(7, 8, 9), key, payload, 0, event_time_ms, 1_700_000_000_456, stamp)
 
 
 def test_a_message_becomes_the_json_that_is_answered():
@@ -61,6 +62,32 @@ def test_a_broker_that_cannot_be_asked_is_not_the_messages_fault():
 
     with pytest.raises(ClusterError):
         change_of(message(), "west", decode)
+
+
+def test_a_stamp_goes_with_the_change_whether_or_not_there_is_a_row():
+    def damaged(payload, version):
+        raise DataError("truncated")
+
+    assert change_of(message(), "west", lambda payload, version: {}).stamp is None
+    taken = change_of(message(stamp="1.3:57:a2"), "west", lambda payload, version: {})
+    assert (taken.stamp, taken.problem) == (Stamp(1, 3, 57, "a2"), None)
+    for bad in (
+        change_of(message(stamp="1.3:57"), "west", damaged),
+        change_of(message("", stamp="1.3:57"), "west", dict),
+    ):
+        assert (bad.stamp, bad.row) == (Stamp(1, 3, 57), None)
+        assert bad.problem
+
+
+def test_a_marker_is_no_row_and_no_problem():
+    change = change_of(message("", b"", stamp="1.3:m:9f0c"), "west", lambda payload, version: {})
+    assert (change.row, change.problem, change.stamp) == (None, None, Marker(1, 3, "9f0c"))
+
+
+def test_a_message_with_somebody_elses_stamp_moves_the_position_only():
+    change = change_of(message(stamp="v1"), "west", lambda payload, version: {})
+    assert (change.row, change.stamp, change.position) == (None, None, Position(7, 8, 9))
+    assert "stamp" in change.problem
 
 
 @pytest.mark.parametrize(

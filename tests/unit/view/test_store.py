@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulsar_pipeline.errors import ViewUnavailable
-from pulsar_pipeline.view.layout import META_DB, META_KEY
+from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
+from pulsar_pipeline.view.layout import META_DB, META_KEY, PARTITIONS_DB, partition_key
 from pulsar_pipeline.view.position import NOWHERE, Position
 from pulsar_pipeline.view.reader import ViewReader
 from pulsar_pipeline.view.store import Forget, Heartbeat, ViewWriter
@@ -66,6 +67,73 @@ def test_a_bad_message_moves_the_position_and_is_counted(writer):
     writer.apply([change(0, 1, "", {})])
     record = writer.partition(0)
     assert (record.state.position, record.skipped, record.applied) == (Position(1, 1, -1), 1, 0)
+
+
+def stamped(entry, entity, stamp):
+    return change(0, entry, entity, {"n": entry}, stamp=stamp)
+
+
+def test_only_outputs_that_count_make_rows(writer):
+    writer.apply(
+        [
+            stamped(0, "", "1.1:m:a"),
+            stamped(1, "a", "1.1:1"),
+            stamped(2, "b", "1.1:2"),
+            stamped(3, "", "1.2:m:b"),
+            stamped(4, "c", "1.1:3"),  # the former owner's, late
+            stamped(5, "a", "1.2:2"),  # made again
+            stamped(6, "c", "1.2:3"),
+            ready(),
+        ]
+    )
+    record = writer.partition(0)
+    assert (record.applied, record.dropped, record.gaps, record.skipped) == (3, 2, 0, 0)
+    assert (record.state.position, record.state.lineage) == (Position(1, 6, -1), Lineage(1, 2, 3))
+    assert [row["prediction"]["n"] for row in read(writer, "a", "b", "c")] == [1, 2, 6]
+
+
+def test_what_counts_is_known_across_a_restart(writer):
+    writer.apply([stamped(0, "", "1.1:m:a"), stamped(1, "a", "1.1:1"), stamped(2, "", "1.2:m:b")])
+    writer.close()
+    again = open_writer(writer.folder)
+    again.apply([stamped(3, "a", "1.1:2"), stamped(4, "b", "1.2:2"), ready()])
+    assert again.partition(0).dropped == 1
+    assert read(again, "a", "b") == [body(1, "a", {"n": 1}), body(4, "b", {"n": 4})]
+
+
+def test_a_gap_is_counted_and_told_and_the_view_goes_on(writer, caplog):
+    writer.apply([stamped(0, "", "1.1:m:a"), stamped(1, "a", "1.1:1"), stamped(2, "a", "1.1:4"), ready()])
+    record = writer.partition(0)
+    assert (record.gaps, record.applied, record.state.lineage) == (1, 2, Lineage(1, 1, 4))
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert all(text in told for text in (TOPIC, "partition 0", "1:1:-1", "1:2:-1", "seq=1", "seq=4"))
+    assert read(writer, "a") == [body(2, "a", {"n": 2})]
+
+
+def test_messages_without_a_stamp_have_their_position_only(writer):
+    writer.apply([stamped(0, "", "1.1:m:a"), change(0, 1, "a", {"n": 1}), change(0, 2, "b", {"n": 2}), ready()])
+    assert (writer.partition(0).applied, writer.partition(0).dropped) == (2, 0)
+
+
+def test_a_store_of_the_format_before_goes_on_where_it_stands(writer):
+    writer.apply([change(0, 1, "a", {"n": 1}), ready()])
+    writer.close()
+    with lmdb.open(str(writer.folder), max_dbs=3) as environment:
+        meta, partitions = environment.open_db(META_DB), environment.open_db(PARTITIONS_DB)
+        with environment.begin(write=True) as transaction:
+            document = json.loads(transaction.get(META_KEY, db=meta))
+            transaction.put(META_KEY, json.dumps({**document, "format": 1}).encode(), db=meta)
+            transaction.put(partition_key(0), b"[1, 1, -1, 1700000000001, 1, true, true, 1, 0]", db=partitions)
+    reader = ViewReader(writer.folder, "west", FakeClock())
+    assert (reader.partitions(), reader.freshness().ready) == ({}, False)
+    reader.close()
+    again = open_writer(writer.folder)
+    before = again.partition(0)
+    assert (before.state.position, before.state.lineage, before.applied) == (Position(1, 1, -1), ANYWHERE, 1)
+    again.apply([stamped(2, "b", "1.3:57"), stamped(3, "c", "1.3:57")])
+    after = again.partition(0)
+    assert (after.state.lineage, after.dropped, after.gaps) == (Lineage(1, 3, 57), 1, 0)
+    assert read(again, "a", "b", "c") == [body(1, "a", {"n": 1}), body(2, "b", {"n": 2}), None]
 
 
 def test_a_store_grows_and_a_reader_that_was_open_sees_it(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from pulsar_pipeline.errors import ClusterUnreachable, DataError
 from pulsar_pipeline.names import TopicName
+from pulsar_pipeline.statelog.stamp import Marker, Stamp
 from pulsar_pipeline.view import tail as tail_module
 from pulsar_pipeline.view.position import NOWHERE, Position
 from pulsar_pipeline.view.row import Change
@@ -21,6 +22,7 @@ class FakeMessage:
     entry: int
     key: str = "a"
     published_ms: int = 500
+    stamp: str = ""
 
     def message_id(self):
         return pulsar.MessageId(3, 1, self.entry, -1)
@@ -32,6 +34,11 @@ class FakeMessage:
 
     def data(self):
         return b"payload"
+
+    def properties(self):
+        if self.stamp == "not text":
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+        return {"pp": self.stamp} if self.stamp else {"other": "property"}
 
     @property
     def _message(self):
@@ -60,9 +67,10 @@ class FakeReader:
     def read_next(self, timeout_ms):
         if self.messages:
             return self.messages.pop(0)
-        if self.ends_with is not None:
+        if timeout_ms and self.ends_with is not None:
             raise self.ends_with
-        self.stop.set()
+        if timeout_ms:
+            self.stop.set()
         raise pulsar.Timeout()
 
     def has_message_available(self):
@@ -126,6 +134,13 @@ def test_messages_become_changes_and_the_end_is_told(stop):
     assert broker.opened_at == [("persistent://acme/out/risk-partition-3", str(pulsar.MessageId.earliest))]
 
 
+def test_stamps_are_handed_on(stop):
+    messages = [FakeMessage(n, stamp=stamp) for n, stamp in enumerate(("", "1.3:m:a", "1.3:57", "not text"))]
+    *changes, _ = run(Broker([FakeReader(messages, stop)]), stop)
+    assert [change.stamp for change in changes] == [None, Marker(1, 3, "a"), Stamp(1, 3, 57), None]
+    assert [change.row is None for change in changes] == [False, True, False, False]
+
+
 def test_reading_goes_on_after_the_stored_position_with_the_partition_in_the_id(stop):
     broker = Broker([FakeReader([], stop)])
     run(broker, stop, start=Position(4, 5, 6))
@@ -158,11 +173,13 @@ def test_a_publisher_ahead_of_our_clock_does_not_make_a_view_fresher_than_now(st
 def test_a_broken_reader_is_opened_anew_where_the_last_one_was(stop):
     broken = FakeReader([FakeMessage(0), FakeMessage(1)], stop, ends_with=pulsar.ConnectError())
     broker = Broker([broken, FakeReader([FakeMessage(2)], stop)])
-    # what the broken reader had given but not yet handed on is read again
     handed = run(broker, stop)
     assert broken.closed
-    assert len(broker.opened_at) == 2
-    assert handed[-1].caught_up
+    assert [start for _, start in broker.opened_at] == [
+        str(pulsar.MessageId.earliest),
+        str(pulsar.MessageId(3, 1, 1, -1)),
+    ]
+    assert [change.position.entry for change in handed if isinstance(change, Change)] == [0, 1, 2]
 
 
 def test_messages_that_cannot_become_rows_do_not_stop_the_others(stop):
