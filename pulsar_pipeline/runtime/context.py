@@ -13,7 +13,7 @@ from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.sink import Callback, Sink
-from pulsar_pipeline.runtime.state import StateStore
+from pulsar_pipeline.runtime.state import MemoryState, StateStore
 from pulsar_pipeline.runtime.stats import Stats
 
 
@@ -28,7 +28,6 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         *,
         client: pulsar.Client,
         sink: Sink,
-        state: StateStore,
         stats: Stats,
         logger: logging.Logger,
     ) -> None:
@@ -38,15 +37,16 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         self._secrets = secrets
         self._client = client
         self._sink = sink
-        self._state = state
+        self._state: StateStore = MemoryState()  # of no event: what `setup` sees
         self._stats = stats
         self._logger = logger
         self._serdes: dict[str, Any] = {}
         self._message: Any = None
         self._origin: InputPartition | None = None
 
-    def begin(self, message: Any, origin: InputPartition) -> None:
-        """The event that every `get_message_*` speaks of from now on."""
+    def begin(self, message: Any, origin: InputPartition, state: StateStore) -> None:
+        """The event that every `get_message_*` speaks of from now on, and the state of its partition."""
+        self._state = state
         self._message = message
         self._origin = origin
 
@@ -175,3 +175,7 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
 
     def del_state(self, key: str) -> None:
         self._state.delete(key)
+
+    def get_state_object(self, key: str, factory: Callable[[], Any]) -> Any:
+        """Ours, beyond the standard interface: a live object that is part of the partition's state."""
+        return self._state.object(key, factory)

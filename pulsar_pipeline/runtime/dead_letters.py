@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+import pulsar
+
 from pulsar_pipeline.names import parse_topic
-from pulsar_pipeline.runtime.event import InputPartition, position_of
+from pulsar_pipeline.runtime.event import InputPartition, Position, parse_position, position_of
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.schemas.wire import NO_VERSION, version_of
 
+_LAST_TIMEOUT_MS = 10_000
 _LONGEST_ERROR = 2000
 """Characters of an error's text that travel with a dead letter."""
 
@@ -51,6 +55,25 @@ class DeadLetters:
         if message.event_timestamp():
             optional["event_timestamp"] = message.event_timestamp()
         self._sink.send(self._topic.partition(origin.partition), message.data(), properties=properties, **optional)
+
+
+def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) -> set[tuple[str, Position]]:
+    """Events (input partition, position) whose hanging ended an instance: the last dead letter of each partition, if
+    that is why. They are dead letters already and must not hang the next instance."""
+    name, _ = parse_topic(topic)
+    hung = set()
+    for partition in partitions:
+        reader = client.create_reader(
+            name.partition(partition), pulsar.MessageId.latest, start_message_id_inclusive=True
+        )
+        try:
+            if reader.has_message_available():
+                properties = reader.read_next(_LAST_TIMEOUT_MS).properties()
+                if properties.get("reason") == Reason.HUNG:
+                    hung.add((properties["source_topic"], parse_position(properties["source_position"])))
+        finally:
+            reader.close()
+    return hung
 
 
 def _schema_version(message: Any) -> str:

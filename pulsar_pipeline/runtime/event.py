@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import pulsar
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """Where an event stands in its partition; ordered as the partition is."""
 
     ledger: int
@@ -16,6 +17,12 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.ledger}:{self.entry}:{self.batch_index}"
+
+
+def parse_position(text: str) -> Position:
+    """From `ledger:entry:batch`. Raises ValueError."""
+    ledger, entry, batch = text.split(":")
+    return Position(int(ledger), int(entry), int(batch))
 
 
 def position_of(message: Any) -> Position:
@@ -35,3 +42,8 @@ class InputPartition:
     partition: int
     full_name: str
     """Full name of the partition."""
+
+
+def message_id(partition: int, position: Position) -> pulsar.MessageId:
+    """The client's identity of a position; those of send callbacks lack the partition, so it is always given."""
+    return pulsar.MessageId(partition, position.ledger, position.entry, position.batch_index)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from pulsar_pipeline.runtime.commit import Committer
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
+from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.health import Health
 from pulsar_pipeline.runtime.processor import Processor
 from pulsar_pipeline.runtime.sink import Sink
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 def end_hung_instance(
     timeout_s: float,
     health: Health,
-    committer: Committer,
+    guarantee: Guarantee,
     processor: Processor,
     dead_letters: DeadLetters,
     sink: Sink,
@@ -35,10 +35,9 @@ def end_hung_instance(
         text = f"no answer within {timeout_s:g} s"
         _log.critical("the function hangs: %s\n%s", text, stack)
         health.not_running(f"the function hangs: {text}")
-        committer.drain()
         dead_letters.send(message, processor.origin_of(message), Reason.HUNG, text)
         sink.flush()
-        source.acknowledge([message])
+        guarantee.settle(message)
         source.close()  # sends what it acknowledged
         logging.shutdown()
         os._exit(EXIT_HUNG)

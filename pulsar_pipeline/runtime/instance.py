@@ -23,7 +23,6 @@ from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime import loop, orphan, secrets
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.bundle import Bundle, open_bundle
-from pulsar_pipeline.runtime.commit import AtLeastOnce
 from pulsar_pipeline.runtime.connection import open_client
 from pulsar_pipeline.runtime.context import FunctionContext
 from pulsar_pipeline.runtime.control import ControlService
@@ -35,9 +34,9 @@ from pulsar_pipeline.runtime.hang import end_hung_instance
 from pulsar_pipeline.runtime.health import Health
 from pulsar_pipeline.runtime.logs import LogTopic
 from pulsar_pipeline.runtime.processor import Function, Output, Processor
+from pulsar_pipeline.runtime.promise import keep
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.source import Source, input_partitions
-from pulsar_pipeline.runtime.state import MemoryState
 from pulsar_pipeline.runtime.stats import Stats
 from pulsar_pipeline.runtime.stop import StopSignal
 from pulsar_pipeline.runtime.watchdog import InWork, Watchdog
@@ -115,6 +114,15 @@ class Instance:
         source: Source,
     ) -> None:
         dead_letters = DeadLetters(sink, self._config.dead_letter_topic, self._arguments.details.fully_qualified_name)
+        guarantee = keep(
+            client,
+            self._arguments,
+            self._partitions,
+            sink,
+            source,
+            wire_schema(schemas.output) if schemas.output else None,
+            self._settings.function_tokens,
+        )
         partitions = {partition.full_name: partition for partition in self._partitions}
         processor = Processor(
             function,
@@ -122,19 +130,18 @@ class Instance:
             partitions,
             decoders(client, schemas, self._partitions),
             self._output(schemas),
-            sink,
+            guarantee,
             dead_letters,
             self._stats,
         )
-        committer = AtLeastOnce(sink.flush, source.acknowledge)
         in_work = InWork()
         timeout_s = self._config.event_timeout_s
-        on_hang = end_hung_instance(timeout_s, self._health, committer, processor, dead_letters, sink, source)
+        on_hang = end_hung_instance(timeout_s, self._health, guarantee, processor, dead_letters, sink, source)
         watchdog = Watchdog(in_work, timeout_s, on_hang)
         watchdog.start()
         self._health.running()
         _log.info("running with %s", ", ".join(partitions))
-        loop.run(source, processor, committer, self._stats, in_work, self._stop)
+        loop.run(source, processor, guarantee, self._stats, in_work, self._stop)
         watchdog.close()
 
     def _context(self, bundle: Bundle, client: pulsar.Client, sink: Sink) -> FunctionContext:
@@ -145,7 +152,6 @@ class Instance:
             secrets.provider(arguments.secrets_provider, arguments.secrets, self._environment),
             client=client,
             sink=sink,
-            state=MemoryState(),
             stats=self._stats,
             logger=logging.getLogger(f"function.{self._config.deployment}"),
         )
@@ -172,11 +178,8 @@ class Instance:
         return retrying(step)
 
     def _output(self, schemas: FunctionSchemas) -> Output | None:
-        binding, encode = self._config.output, output_encoder(schemas)
-        if binding is None or encode is None:
-            return None
-        topic, _ = parse_topic(binding.topic)
-        return Output(topic.partition, encode, schemas.output_key)
+        encode = output_encoder(schemas)
+        return None if self._config.output is None or encode is None else Output(encode, schemas.output_key)
 
     def _schema_by_topic(self, schemas: FunctionSchemas) -> Callable[[str], Any]:
         """The output's producers carry its Avro schema; all others send bytes."""

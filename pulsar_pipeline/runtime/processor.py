@@ -14,7 +14,7 @@ from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.decoding import Decode
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.failures import describe
-from pulsar_pipeline.runtime.sink import Sink
+from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.stats import Counts, Stats
 from pulsar_pipeline.schemas.wire import version_of
 
@@ -29,10 +29,8 @@ class Function(Protocol):
 
 @dataclass(frozen=True)
 class Output:
-    """Where a function's answers go and how they become messages."""
+    """How a function's answers become messages."""
 
-    topic_partition: Callable[[int], str]
-    """Partition number → full name of the output's partition."""
     encode: Callable[[Any], bytes]
     key_field: str | None
     """Field of the answer that becomes the message key; the input's key when None."""
@@ -48,7 +46,7 @@ class Processor:
         partitions: Mapping[str, InputPartition],
         decoders: Mapping[str, Decode],
         output: Output | None,
-        sink: Sink,
+        guarantee: Guarantee,
         dead_letters: DeadLetters,
         stats: Stats,
     ) -> None:
@@ -56,7 +54,7 @@ class Processor:
         self._context = context
         self._routes = {name: (origin, decoders[name]) for name, origin in partitions.items()}
         self._output = output
-        self._sink = sink
+        self._guarantee = guarantee
         self._dead_letters = dead_letters
         self._stats = stats
 
@@ -73,7 +71,7 @@ class Processor:
         except DataError as error:
             self._set_aside(message, origin, Reason.UNDECODABLE, str(error), counts)
             return
-        self._context.begin(message, origin)
+        self._context.begin(message, origin, self._guarantee.state(origin.partition))
         started = time.perf_counter()
         try:
             answer = self._process(record, self._context)
@@ -97,7 +95,7 @@ class Processor:
         options: dict[str, Any] = {"partition_key": key} if key else {}
         if event_time := message.event_timestamp():
             options["event_timestamp"] = event_time
-        self._sink.send(output.topic_partition(origin.partition), payload, **options)
+        self._guarantee.emit(origin, payload, options)
 
     def _set_aside(self, message: Any, origin: InputPartition, reason: Reason, text: str, counts: Counts) -> None:
         counts.user_exceptions += 1

@@ -55,6 +55,7 @@ class Sink:
                 max_pending_messages=_MAX_PENDING,
                 block_if_queue_full=True,
                 send_timeout_millis=0,
+                initial_sequence_id=1,  # with deduplication on, 0 counts as unset and a reconnect loses messages
                 **options,
             )
         return self._producers[topic]

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class StateStore(Protocol):
@@ -19,6 +20,9 @@ class StateStore(Protocol):
     def counter(self, key: str) -> int: ...
     def delete_counter(self, key: str) -> None: ...
 
+    def object(self, key: str, factory: Callable[[], Any]) -> Any:
+        """The live object of a key, made by `factory` at first use; whatever is done to it is part of the state."""
+
 
 class MemoryState:
     """State in this process's memory."""
@@ -26,6 +30,7 @@ class MemoryState:
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
         self._counters: dict[str, int] = {}
+        self._objects: dict[str, Any] = {}
 
     def get(self, key: str) -> bytes | None:
         return self._values.get(key)
@@ -44,3 +49,8 @@ class MemoryState:
 
     def delete_counter(self, key: str) -> None:
         self._counters.pop(key, None)
+
+    def object(self, key: str, factory: Callable[[], Any]) -> Any:
+        if key not in self._objects:
+            self._objects[key] = factory()
+        return self._objects[key]

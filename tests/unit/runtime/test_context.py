@@ -40,7 +40,6 @@ def context(sink: FakeSink, stats: Stats) -> FunctionContext:
         secrets.provider("secretsprovider.ClearTextSecretsProvider", {"password": "hunter2"}, {}),
         client="the client",  # type: ignore[arg-type]
         sink=sink,  # type: ignore[arg-type]
-        state=MemoryState(),
         stats=stats,
         logger=logging.getLogger("function.test"),
     )
@@ -54,7 +53,7 @@ def test_the_whole_standard_interface_is_there_with_the_standard_parameters() ->
 
 
 def test_it_speaks_of_the_event_in_work(context: FunctionContext) -> None:
-    context.begin(FakeMessage(key="m7", event_time=5, props={"trace": "x"}), ORIGIN)
+    context.begin(FakeMessage(key="m7", event_time=5, props={"trace": "x"}), ORIGIN, MemoryState())
     assert context.get_message_key() == context.get_partition_key() == "m7"
     assert context.get_message_eventtime() == 5
     assert context.get_message_properties() == {"trace": "x"}

@@ -35,11 +35,21 @@ def decode(payload: bytes, version: int) -> int:
 
 
 class Context:
-    def __init__(self) -> None:
-        self.begun: list[Any] = []
+    def begin(self, message: Any, origin: InputPartition, state: Any) -> None:
+        assert state == f"state of {origin.partition}"
 
-    def begin(self, message: Any, origin: InputPartition) -> None:
-        self.begun.append((message, origin))
+
+class Emitting:
+    """A guarantee that sends at once."""
+
+    def __init__(self, sink: FakeSink) -> None:
+        self._sink = sink
+
+    def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
+        self._sink.send(f"risk-partition-{origin.partition}", payload, **options)
+
+    def state(self, partition: int) -> str:
+        return f"state of {partition}"
 
 
 @pytest.fixture
@@ -63,8 +73,8 @@ def build(sink: FakeSink, stats: Stats, key_field: str | None, output: bool = Tr
         Context(),  # type: ignore[arg-type]
         {READINGS.full_name: READINGS},
         {READINGS.full_name: decode},
-        Output(lambda p: f"risk-partition-{p}", lambda a: str(a["double"]).encode(), key_field) if output else None,
-        sink,  # type: ignore[arg-type]
+        Output(lambda a: str(a["double"]).encode(), key_field) if output else None,
+        Emitting(sink),  # type: ignore[arg-type]
         DeadLetters(sink, "persistent://acme/predictions/risk-dead-letters", "acme/predictions/risk"),  # type: ignore[arg-type]
         stats,
     )

@@ -1,0 +1,131 @@
+"""Exactly once: state, input positions and output position move forward together, by commits in the state log.
+
+Outputs are published as they are made, without waiting for the commit; each carries a stamp by which views and recovery
+know it again. See `docs/exactly-once.md` for the protocol and why it holds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from pulsar_pipeline.runtime.committer import Committer, Snapshot
+from pulsar_pipeline.runtime.event import InputPartition, Position, position_of
+from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
+from pulsar_pipeline.statelog.stamp import PROPERTY, stamp_text
+
+COMMIT_EVERY_S = 0.2
+COMMIT_EVERY_EVENTS = 10_000
+
+_SHARE_OF_TIME = 0.1
+"""Most of the loop's time that snapshots may take: a state slow to serialise is committed less often."""
+
+
+class ExactlyOnce:
+    """The owners of an instance's partitions, and when they commit."""
+
+    def __init__(
+        self,
+        owners: Mapping[int, Owner],
+        partitions: Mapping[str, InputPartition],
+        numbers: Mapping[str, int],
+        send: Callable[..., None],
+        output_partition: Callable[[int], str],
+        committer: Committer,
+        skipped: Collection[tuple[str, Position]],
+    ) -> None:
+        """`skipped` are events, by input partition and position, that hung the function and are dead letters."""
+        self._owners = owners
+        self._partitions = partitions
+        self._numbers = numbers if len(numbers) > 1 else {}
+        self._send = send
+        self._output_names = {partition: output_partition(partition) for partition in owners}
+        self._committer = committer
+        self._skipped = skipped
+        self._next_commit = time.monotonic() + COMMIT_EVERY_S
+        self._uncommitted = 0
+
+    def admit(self, messages: Sequence[Any]) -> list[Any]:
+        due = []
+        for message in messages:
+            origin = self._partitions[message.topic_name()]
+            owner = self._owners[origin.partition]
+            for name, position, each in owner.sequencer.offer(origin.name, position_of(message), message):
+                owner.positions[name] = position
+                owner.last_message[name] = each
+                owner.processed += 1
+                due.append(each)
+        return due
+
+    def begin(self, message: Any) -> bool:
+        origin = self._partitions[message.topic_name()]
+        if self._numbers:
+            self._owners[origin.partition].runs.add(self._numbers[origin.name])
+        return not self._skipped or (origin.full_name, position_of(message)) not in self._skipped
+
+    def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
+        owner = self._owners[origin.partition]
+        owner.seq += 1
+        runs = owner.runs.text()
+        owner.runs.clear()
+        if owner.seq <= owner.tail_seq:
+            return  # it is in the topic already, from before a crash
+        callback = None
+        if owner.mark is None:
+            owner.mark = mark = Mark()
+            callback = _noting(mark)
+        stamp = stamp_text(owner.epoch, owner.incarnation, owner.seq, runs)
+        self._send(self._output_names[owner.partition], payload, callback, properties={PROPERTY: stamp}, **options)
+
+    def state(self, partition: int) -> PartitionState:
+        return self._owners[partition].state
+
+    def batch_done(self, processed: Sequence[Any]) -> None:
+        self._committer.raise_error()
+        self._uncommitted += len(processed)
+        if self._uncommitted and (self._uncommitted >= COMMIT_EVERY_EVENTS or time.monotonic() >= self._next_commit):
+            self._commit()
+
+    def drain(self) -> None:
+        if self._uncommitted:
+            self._commit()
+        self._committer.drain()
+
+    def settle(self, message: Any) -> None:  # noqa: ARG002 - its dead letter is what remembers it
+        """Nothing to keep beyond the last commit: the event is skipped at the next start, as its dead letter tells."""
+        self._committer.drain()
+
+    def _commit(self) -> None:
+        started = time.monotonic()
+        snapshots = [self._snapshot(owner) for owner in self._owners.values() if owner.processed]
+        taken = time.monotonic()
+        self._committer.submit(snapshots)
+        self._uncommitted = 0
+        self._next_commit = time.monotonic() + max(COMMIT_EVERY_S, (taken - started) / _SHARE_OF_TIME)
+
+    def _snapshot(self, owner: Owner) -> Snapshot:
+        owner.number += 1
+        owner.processed = 0
+        mark, owner.mark = owner.mark, None
+        messages = list(owner.last_message.values())
+        changed = owner.state.snapshot()
+        owner.last_message.clear()
+        return Snapshot(
+            owner=owner,
+            number=owner.number,
+            positions=dict(owner.positions),
+            seq=owner.seq,
+            runs=owner.runs.text(),
+            mark=mark,
+            changed=changed,
+            everything=owner.state.everything() if self._committer.checkpoint_is_due(owner.partition) else None,
+            messages=messages,
+        )
+
+
+def _noting(mark: Mark) -> Callable[[Any, Any], None]:
+    def note(_result: Any, identity: Any) -> None:
+        mark.position = Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
+
+    return note

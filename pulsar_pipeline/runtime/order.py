@@ -1,0 +1,60 @@
+"""In which order an owner processes the events of its partition's inputs. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pulsar_pipeline.runtime.event import Position
+
+_Item = tuple[str, Position, Any]
+"""Input, position, message."""
+
+
+def input_numbers(inputs: Iterable[str]) -> dict[str, int]:
+    """Input name → its number in stamps and commits: their place among the sorted names."""
+    return {name: number for number, name in enumerate(sorted(inputs))}
+
+
+class Sequencer:
+    """Puts a partition's events into the order of their first processing, as far as that is known; then as they come.
+
+    Events already processed are left out. `recorded` are the inputs, by number, still to be replayed.
+    """
+
+    def __init__(self, numbers: Mapping[str, int], positions: Mapping[str, Position], recorded: Iterable[int]) -> None:
+        self._numbers = numbers
+        self._seen = dict(positions)
+        self._recorded = deque(recorded)
+        self._held: dict[int, deque[_Item]] = {number: deque() for number in numbers.values()}
+        self._arrived: deque[_Item] = deque()
+
+    @property
+    def replaying(self) -> bool:
+        return bool(self._recorded)
+
+    def offer(self, name: str, position: Position, message: Any) -> list[_Item]:
+        """The events that are now due, as (input, position, message)."""
+        seen = self._seen.get(name)
+        if seen is not None and position <= seen:
+            return []
+        self._seen[name] = position
+        item = (name, position, message)
+        if not self._recorded:
+            return [item]
+        self._held[self._numbers[name]].append(item)
+        self._arrived.append(item)
+        return self._due()
+
+    def _due(self) -> list[_Item]:
+        due: list[_Item] = []
+        while self._recorded and self._held[self._recorded[0]]:
+            due.append(self._held[self._recorded.popleft()].popleft())
+        if not self._recorded:
+            done = {id(item) for item in due}
+            waiting = {id(item) for held in self._held.values() for item in held}
+            due += [item for item in self._arrived if id(item) in waiting and id(item) not in done]
+            self._arrived.clear()
+            self._held.clear()
+        return due

@@ -1,0 +1,44 @@
+"""State values ↔ entries of the state log: a value too large for one message becomes several. Pure.
+
+A stored value begins with a tag byte: 0 and the value itself, or 1 and the number of its pieces, which stand under the
+key with a suffix that no key of the state has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pulsar_pipeline.statelog.records import Entry
+
+PIECE = 1_000_000
+"""Most bytes of a value in one entry."""
+
+_WHOLE, _PIECES = b"\x00", b"\x01"
+_SUFFIX = "\x00"
+
+
+def entries_of(changed: Mapping[str, bytes | None]) -> Iterator[Entry]:
+    """What changed, as entries of at most about `PIECE` bytes each; None removes a key."""
+    for key, value in changed.items():
+        if value is None:
+            yield Entry(key, None)
+        elif len(value) <= PIECE:
+            yield Entry(key, _WHOLE + value)
+        else:
+            count = -(-len(value) // PIECE)
+            for index in range(count):
+                yield Entry(f"{key}{_SUFFIX}{index}", value[index * PIECE : (index + 1) * PIECE])
+            yield Entry(key, _PIECES + str(count).encode())
+
+
+def join(stored: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The state of what is stored; pieces left over from a once larger value are dropped."""
+    state = {}
+    for key, value in stored.items():
+        if _SUFFIX in key:
+            continue
+        if value[:1] == _WHOLE:
+            state[key] = value[1:]
+        else:
+            state[key] = b"".join(stored[f"{key}{_SUFFIX}{index}"] for index in range(int(value[1:])))
+    return state

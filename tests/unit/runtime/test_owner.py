@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pulsar_pipeline.runtime.owner import PartitionState
+
+
+def test_a_snapshot_holds_what_changed_since_the_last_one() -> None:
+    state = PartitionState({})
+    state.put("a", b"1")
+    state.increment("n", 2)
+    assert state.snapshot() == {"v:a": b"1", "c:n": b"2"}
+    assert state.snapshot() == {}
+    state.put("a", b"2")
+    state.delete("a")
+    state.delete_counter("n")
+    state.delete("never there")
+    assert state.snapshot() == {"v:a": None, "c:n": None}
+    assert state.everything() == {}
+
+
+def test_live_objects_are_made_once_and_saved_when_used() -> None:
+    state = PartitionState({})
+    model = state.object("m", list)
+    model.append(1)
+    assert state.object("m", list) is model
+    saved = state.snapshot()
+    assert list(saved) == ["o:m"]
+    assert state.snapshot() == {}, "nobody has used it since"
+
+    restored = PartitionState({key: value for key, value in saved.items() if value is not None})
+    assert restored.object("m", list) == [1]
+    assert restored.get("m") is None
+    assert restored.counter("m") == 0
+
+
+def test_counters() -> None:
+    state = PartitionState({"c:n": b"40"})
+    state.increment("n", 2)
+    assert (state.counter("n"), state.counter("other")) == (42, 0)
