@@ -96,7 +96,7 @@ def record_of(cluster: Cluster) -> ClusterRecord:
 
 
 def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName, DesiredTopic]:
-    """The declared topics, and every deployment's dead-letter topic (as many partitions as its inputs) and log topic."""
+    """The declared topics; every deployment's dead-letter topic (as many partitions as its inputs) and log topic."""
     topics = {
         tenant.topic_name(ref): DesiredTopic(topic.partitions, schemas[topic.schema_file])
         for ref, topic in tenant.topics.items()
