@@ -23,9 +23,9 @@ from pulsar_pipeline.errors import ExitCode
 from pulsar_pipeline.names import functions_role
 from pulsar_pipeline.query.client import QueryClient
 from pulsar_pipeline.spec.model import Tenant
+from tests.support.project import REPOSITORY, Project, spec_of
 from tests.support.serving import Served, module_of, serving
 from tests.support.wait import wait_until
-from tests.support.project import REPOSITORY, Project, spec_of
 
 DEPLOYMENT = "failure-risk"
 READINGS = 600
