@@ -64,7 +64,7 @@ class OutputTopic:
     """Writes to the output topic in one cluster, in the place of the function."""
 
     def __init__(self, client: pulsar.Client, tenant: Tenant) -> None:
-        self._client, self._topic = client, tenant.topic_name(OUTPUT)
+        self.client, self._topic = client, tenant.topic_name(OUTPUT)
         schema = load_schema(tenant.topics[OUTPUT].schema_file)
         self._encode, self._schema = Encoder(schema), wire_schema(schema)
         self._producers: dict[int, Any] = {}
@@ -88,7 +88,7 @@ class OutputTopic:
 
     def _producer(self, partition: int) -> Any:
         if partition not in self._producers:
-            self._producers[partition] = self._client.create_producer(
+            self._producers[partition] = self.client.create_producer(
                 self._topic.partition(partition),
                 schema=self._schema,
                 batching_max_publish_delay_ms=5,
