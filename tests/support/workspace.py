@@ -99,7 +99,8 @@ def free_ports(count: int) -> list[int]:
 def _environment() -> dict[str, str]:
     """A fresh login's: no virtual environment, none of our own variables."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG", "JAVA_HOME") if name in os.environ}
-    return kept | {"PATH": os.defpath}
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return kept | {"PATH": os.pathsep.join(folder for folder in path if not folder.startswith(sys.prefix))}
 
 
 def _alive(group: int) -> bool:
