@@ -252,6 +252,16 @@ def test_no_connection_without_a_token_that_is_believed(
         assert handshake.connect(url, token) == "Failed to authenticate"
 
 
+def test_a_token_is_read_anew_at_each_connection(sides: tuple[Side, Side], platform: Platform, tmp_path: Path) -> None:
+    side, file = sides[0], tmp_path / "rotated.token"
+    file.write_text(mint(f"{side.tenant}-admin", new_secret_key()))
+    with closing(open_client(platform.clusters["west"], token_file=file, operation_timeout_seconds=1)) as client:
+        with pytest.raises(pulsar.Timeout):  # it tries again until then
+            _look_up_partitions(client, side)
+        file.write_text(read_token(side.tokens["admin"]) + "\n")
+        _look_up_partitions(client, side)
+
+
 # ── Pulsar's admin REST ───────────────────────────────────────────────────────────────────────
 
 READS = (
