@@ -6,7 +6,7 @@ For tests of whatever takes a reader or writer, and for trying a plan without a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from threading import RLock
 
 from pulsar_pipeline.cluster.state import (
@@ -26,12 +26,6 @@ from pulsar_pipeline.schemas.schema import schema_from_text
 _DEFAULT_STRATEGY = "FULL"
 
 
-@dataclass
-class _Topic:
-    partitions: int
-    schemas: list[RegisteredSchema] = field(default_factory=list)
-
-
 class FakeCluster:
     """See `ClusterReader` and `ClusterWriter`.
 
@@ -48,7 +42,8 @@ class FakeCluster:
         self._records: dict[str, ClusterRecord] = {name: ClusterRecord(f"http://{name}", None, f"pulsar://{name}")}
         self._tenants: dict[str, TenantInfo] = {}
         self._namespaces: dict[NamespaceName, NamespacePolicies] = {}
-        self._topics: dict[TopicName, _Topic] = {}
+        self._topics: dict[TopicName, int] = {}  # partitions; 0 for one without
+        self._schemas: dict[TopicName, list[RegisteredSchema]] = {}
 
     @property
     def name(self) -> str:
@@ -78,15 +73,15 @@ class FakeCluster:
 
     def topics(self, namespace: NamespaceName) -> Mapping[TopicName, bool]:
         self._answer()
-        return {name: topic.partitions > 0 for name, topic in self._topics.items() if _namespace(name) == namespace}
+        return {name: partitions > 0 for name, partitions in self._topics.items() if _namespace(name) == namespace}
 
     def partitions(self, topic: TopicName) -> int:
         self._answer()
-        return self._topics[topic].partitions if topic in self._topics else 0
+        return self._topics.get(topic, 0)
 
     def schemas(self, topic: TopicName) -> tuple[RegisteredSchema, ...]:
         self._answer()
-        return tuple(self._topics[topic].schemas) if topic in self._topics else ()
+        return tuple(self._schemas.get(topic, ()))
 
     # ── writer ────────────────────────────────────────────────────────────────────────────────
 
@@ -127,35 +122,36 @@ class FakeCluster:
     def create_topic(self, topic: TopicName, partitions: int) -> None:
         with self._write():
             self._check_held(_namespace(topic))
-            if topic in self._topics and self._topics[topic].partitions != partitions:
+            if topic in self._topics and self._topics[topic] != partitions:
                 raise ClusterConflict(f"{topic} is there already", where=self._where)
-            self._topics.setdefault(topic, _Topic(partitions))
+            self._topics.setdefault(topic, partitions)
 
     def grow_topic(self, topic: TopicName, partitions: int) -> None:
         with self._write():
             there = self._topic(topic)
-            if partitions < there.partitions:
-                raise ClusterError(f"{topic} has {there.partitions} partitions and cannot shrink", where=self._where)
-            there.partitions = partitions
+            if partitions < there:
+                raise ClusterError(f"{topic} has {there} partitions and cannot shrink", where=self._where)
+            self._topics[topic] = partitions
 
     def upload_schema(self, topic: TopicName, text: str) -> None:
         with self._write():
-            there = self._topic(topic)
+            self._namespace(_namespace(topic))
+            there = self._schemas.setdefault(topic, [])  # as in Pulsar, a schema may come before its topic
             new = schema_from_text(text, str(topic))
-            known = [schema_from_text(schema.text, str(topic)) for schema in there.schemas]
+            known = [schema_from_text(schema.text, str(topic)) for schema in there]
             if any(same_schema(new, schema) for schema in known):
                 return
             strategy = self._namespace(_namespace(topic)).schema_compatibility or _DEFAULT_STRATEGY
             problems = incompatibilities(strategy.lower(), new, known)
             if problems:
                 raise ClusterConflict(f"incompatible schema: {'; '.join(problems)}", where=self._where)
-            there.schemas.append(RegisteredSchema(len(there.schemas), "AVRO", text))
+            there.append(RegisteredSchema(len(there), "AVRO", text))
 
     # ── for tests ─────────────────────────────────────────────────────────────────────────────
 
     def add_unpartitioned_topic(self, topic: TopicName) -> None:
         """As auto-creation leaves one behind."""
-        self._topics[topic] = _Topic(0)
+        self._topics[topic] = 0
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
@@ -181,7 +177,7 @@ class FakeCluster:
             raise ClusterNotFound(f"no namespace {name}", where=self._where)
         return self._namespaces[name]
 
-    def _topic(self, name: TopicName) -> _Topic:
+    def _topic(self, name: TopicName) -> int:
         if name not in self._topics:
             raise ClusterNotFound(f"no topic {name}", where=self._where)
         return self._topics[name]
@@ -201,6 +197,7 @@ class FakeCluster:
     def _drop_topics(self, namespace: NamespaceName) -> None:
         for topic in [name for name in self._topics if _namespace(name) == namespace]:
             del self._topics[topic]
+            self._schemas.pop(topic, None)
 
 
 def _namespace(topic: TopicName) -> NamespaceName:

@@ -176,8 +176,8 @@ _PHASES: tuple[Callable[[DesiredState, Snapshot], Iterator[Step]], ...] = (
     _joining,
     _policies,
     _permissions,
+    schema_steps,  # before the topics: a replicator that meets a topic without its schema stays stuck for ever
     _topics,
-    schema_steps,
     _replication,
     _leaving,
 )

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from pulsar_pipeline.cluster.protocol import ClusterReader
-from pulsar_pipeline.cluster.state import ClusterRecord, NamespaceName, NamespacePolicies, TenantInfo, TopicState
+from pulsar_pipeline.cluster.state import (
+    ClusterRecord,
+    NamespaceName,
+    NamespacePolicies,
+    RegisteredSchema,
+    TenantInfo,
+    TopicState,
+)
 from pulsar_pipeline.errors import ClusterRefused, PlanError
 from pulsar_pipeline.names import TopicName
 from pulsar_pipeline.plan.desired import DesiredState
@@ -28,6 +35,8 @@ class Snapshot:
     namespaces: Mapping[NamespaceName, NamespacePolicies]
     topics: Mapping[TopicName, TopicState]
     """Declared topics, and every topic of the namespaces that the cluster should leave (those without schemas)."""
+    early_schemas: Mapping[TopicName, tuple[RegisteredSchema, ...]] = field(default_factory=dict)
+    """Of declared topics that are not there yet: an apply that was cut may have come so far."""
 
 
 def observe(readers: Mapping[str, ClusterReader], desired: Mapping[str, DesiredState]) -> dict[str, Snapshot]:
@@ -48,13 +57,15 @@ def observe_cluster(reader: ClusterReader, desired: DesiredState) -> Snapshot:
         wanted = [name for name in (*desired.namespaces, *desired.left) if name in names]
         policies = zip(wanted, pool.map(reader.policies, wanted), strict=True)
         namespaces = {name: found for name, found in policies if found is not None}
+        topics = _topics(reader, desired, namespaces, pool)
         return Snapshot(
             cluster=reader.name,
             records={peer: record for peer, record in records.items() if isinstance(record, ClusterRecord)},
             hidden_records=frozenset(peer for peer, record in records.items() if record is _Hidden.HIDDEN),
             tenants=tenants,
             namespaces=namespaces,
-            topics=_topics(reader, desired, namespaces, pool),
+            topics=topics,
+            early_schemas=_early_schemas(reader, desired, namespaces, topics, pool),
         )
 
 
@@ -102,3 +113,20 @@ def _topics(
 
     states = dict(zip(wanted, pool.map(look, wanted), strict=True))
     return states | {topic: TopicState(0) for topic in leaving}
+
+
+def _early_schemas(
+    reader: ClusterReader,
+    desired: DesiredState,
+    namespaces: Mapping[NamespaceName, NamespacePolicies],
+    topics: Mapping[TopicName, TopicState],
+    pool: ThreadPoolExecutor,
+) -> dict[TopicName, tuple[RegisteredSchema, ...]]:
+    missing = [
+        topic
+        for topic, wanted in desired.topics.items()
+        if wanted.schema is not None
+        and topic not in topics
+        and NamespaceName(topic.tenant, topic.namespace) in namespaces
+    ]
+    return {topic: found for topic, found in zip(missing, pool.map(reader.schemas, missing), strict=True) if found}

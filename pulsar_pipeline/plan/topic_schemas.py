@@ -46,7 +46,8 @@ def _missing(
     desired: DesiredState, observed: Snapshot
 ) -> Iterator[tuple[TopicName, Schema, tuple[RegisteredSchema, ...]]]:
     for topic, wanted in desired.topics.items():
-        there = observed.topics[topic].schemas if topic in observed.topics else ()
+        state = observed.topics.get(topic)
+        there = state.schemas if state is not None else observed.early_schemas.get(topic, ())
         if wanted.schema is not None and not any(_same(wanted.schema, version, topic) for version in there):
             yield topic, wanted.schema, there
 

@@ -7,8 +7,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-_NOT_YET = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "io exception", "starting", "waiting for its partitions")
-"""Parts of what is said of an instance that does not run yet: its process does not answer, or is not that far."""
+_NOT_YET = (
+    "Function has not been scheduled",
+    "Not alive",
+    "UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "io exception",
+    "starting",
+    "waiting for its partitions",
+)
+"""Parts of what the worker or our runtime says of an instance that does not run yet and may soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,9 @@ class Health(Enum):
 
 
 def health(status: FunctionStatus, parallelism: int) -> Health:
-    """RUNNING when every instance runs; FAILED when one says why it cannot."""
-    if any(not each.running and not each.starting for each in status.instances):
+    """RUNNING when every instance runs; FAILED when one says why it cannot. Instances beyond `parallelism` are on
+    their way out."""
+    if any(not each.running and not each.starting for each in status.instances if each.instance < parallelism):
         return Health.FAILED
     running = sum(each.running for each in status.instances)
     return Health.RUNNING if running == parallelism == len(status.instances) else Health.STARTING

@@ -8,7 +8,7 @@ from urllib.request import url2pathname
 
 import pulsar
 
-from pulsar_pipeline.cluster.connect import client_logger, token_supplier
+from pulsar_pipeline.cluster.connect import client_logger, token_authentication
 from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.arguments import Arguments
 
@@ -27,7 +27,7 @@ def open_client(arguments: Arguments, function_tokens: Path | None) -> pulsar.Cl
 
 def _authentication(arguments: Arguments, function_tokens: Path | None) -> pulsar.Authentication | None:
     if function_tokens is not None:
-        return pulsar.AuthenticationToken(token_supplier(_tenant_token(function_tokens, arguments.details.tenant)))
+        return token_authentication(_tenant_token(function_tokens, arguments.details.tenant))
     if not arguments.auth_plugin or not arguments.auth_params:
         return None
     if not arguments.auth_plugin.endswith("AuthenticationToken"):
@@ -37,7 +37,7 @@ def _authentication(arguments: Arguments, function_tokens: Path | None) -> pulsa
         )
     kind, _, value = arguments.auth_params.partition(":")
     if kind == "file":
-        return pulsar.AuthenticationToken(token_supplier(Path(url2pathname(urlsplit(arguments.auth_params).path))))
+        return token_authentication(Path(url2pathname(urlsplit(arguments.auth_params).path)))
     return pulsar.AuthenticationToken(value if kind == "token" else arguments.auth_params)
 
 

@@ -303,3 +303,11 @@ def test_a_role_that_may_not_is_refused(platform: Platform, tokens: Tokens, tmp_
         AdminCluster(http).put_tenant(f"contract-{unique}", TenantInfo(frozenset(), WEST))
     assert caught.value.where == "cluster west"
     assert token.read_text() not in str(caught.value)
+
+
+def test_a_schema_may_come_before_its_topic(cluster: ClusterWriter, topic: TopicName) -> None:
+    early = TopicName(topic.tenant, topic.namespace, "early")
+    cluster.upload_schema(early, schema())
+    assert early not in cluster.topics(NamespaceName(topic.tenant, topic.namespace))
+    cluster.create_topic(early, 2)
+    assert [one.version for one in cluster.schemas(early)] == [0]

@@ -28,7 +28,7 @@ from tests.support.remove import remove_tenant
 pytestmark = pytest.mark.cluster
 
 PARTITIONS = 3
-TOPICS = ("whole", "mixed", "stream", "resumed", "rate", "refused", "east")
+TOPICS = ("in/whole", "in/mixed", "in/stream", "in/resumed", "in/rate", "in/refused", "far/east")
 SCHEMA = {
     "type": "record",
     "name": "Reading",
@@ -55,8 +55,11 @@ def tenant(platform: Platform, unique: str, tmp_path_factory: pytest.TempPathFac
         "tenant": name,
         "clusters": ["west", "east"],
         "home": "west",
-        "namespaces": {"in": {"retention": {"time": "1h", "size": "100MB"}}},
-        "topics": {f"in/{each}": topic for each in TOPICS},
+        "namespaces": {
+            "in": {"replicate_to": ["west"], "retention": {"time": "1h", "size": "100MB"}},
+            "far": {"replicate_to": ["east"], "retention": {"time": "1h", "size": "100MB"}},
+        },
+        "topics": dict.fromkeys(TOPICS, topic),
     }
     (folder / "tenant.yaml").write_text(yaml.safe_dump(spec))
     loaded = load_tenant(folder / "tenant.yaml")
@@ -73,11 +76,11 @@ class Sending:
         self._options = ("--platform", file, "--tenants", tenant.source.file.parent)
 
     def __call__(self, topic: str, file: Any, *options: Any) -> Ran:
-        return run(self._capsys, "events", "send", self.tenant.tenant, f"in/{topic}", file, *options, *self._options)
+        return run(self._capsys, "events", "send", self.tenant.tenant, topic, file, *options, *self._options)
 
     def stored(self, topic: str, cluster: str = "west") -> list[tuple[int, pulsar.Message, dict[str, Any]]]:
         """Partition, message and record of all that a topic holds."""
-        name = str(self.tenant.topic_name(f"in/{topic}"))
+        name = str(self.tenant.topic_name(topic))
         with closing(open_client(self._platform.clusters[cluster])) as client:
             decode = decoder(client, name)
             return [
@@ -106,9 +109,9 @@ def csv_file(folder: Path, lines: list[str]) -> Path:
 
 
 def test_a_file_arrives_with_keys_times_partitions_and_order(sending: Sending, tmp_path: Path) -> None:
-    ran = sending("whole", csv_file(tmp_path, rows(5000)), "--json")
+    ran = sending("in/whole", csv_file(tmp_path, rows(5000)), "--json")
     assert ran.code == ExitCode.OK
-    stored = sending.stored("whole")
+    stored = sending.stored("in/whole")
     assert sorted(record["n"] for _, _, record in stored) == list(range(5000))
     last: dict[str, int] = {}
     for partition, message, record in stored:
@@ -132,7 +135,7 @@ def test_rows_that_are_no_events_are_left_out_and_told(sending: Sending, tmp_pat
     lines[5] = "machine-5,five,now"
     lines[30:60] = [line.replace(f",{START_MS}"[:6], ",x", 1) for line in lines[30:60]]
     rejects = tmp_path / "rejects.jsonl"
-    ran = sending("mixed", csv_file(tmp_path, lines), "--rejects", rejects)
+    ran = sending("in/mixed", csv_file(tmp_path, lines), "--rejects", rejects)
     assert ran.code == ExitCode.PARTIAL
     assert "28 events sent" in ran.out
     assert "32 rows left out" in ran.out
@@ -143,7 +146,7 @@ def test_rows_that_are_no_events_are_left_out_and_told(sending: Sending, tmp_pat
     assert told[20].startswith("… and 12 more")
     kept = [json.loads(line) for line in rejects.read_text().splitlines()]
     assert [each["line"] for each in kept] == [5, 7, *range(32, 62)]
-    assert sorted(record["n"] for _, _, record in sending.stored("mixed")) == [0, 1, 2, 4, *range(6, 30)]
+    assert sorted(record["n"] for _, _, record in sending.stored("in/mixed")) == [0, 1, 2, 4, *range(6, 30)]
 
 
 def test_a_stream_of_json_lines(sending: Sending, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,8 +156,8 @@ def test_a_stream_of_json_lines(sending: Sending, monkeypatch: pytest.MonkeyPatc
     ]
     content = "\n".join(map(json.dumps, lines)).encode()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    assert sending("stream", "-", "--format", "jsonl").code == ExitCode.OK
-    stored = sending.stored("stream")
+    assert sending("in/stream", "-", "--format", "jsonl").code == ExitCode.OK
+    stored = sending.stored("in/stream")
     assert [(message.event_timestamp(), record["torque"]) for _, message, record in stored] == [
         (START_MS, None),
         (START_MS + 1, 1.0),
@@ -164,32 +167,32 @@ def test_a_stream_of_json_lines(sending: Sending, monkeypatch: pytest.MonkeyPatc
 def test_a_run_goes_on_from_a_line(sending: Sending, tmp_path: Path) -> None:
     path = tmp_path / "events.csv.gz"
     path.write_bytes(gzip.compress("\n".join([HEADER, *rows(10)]).encode()))
-    assert sending("resumed", path, "--from-line", "8").code == ExitCode.OK
-    assert sorted(record["n"] for _, _, record in sending.stored("resumed")) == [6, 7, 8, 9]
+    assert sending("in/resumed", path, "--from-line", "8").code == ExitCode.OK
+    assert sorted(record["n"] for _, _, record in sending.stored("in/resumed")) == [6, 7, 8, 9]
 
 
 def test_a_rate_is_kept(sending: Sending, tmp_path: Path) -> None:
-    ran = sending("rate", csv_file(tmp_path, rows(101)), "--rate", "200", "--json")
+    ran = sending("in/rate", csv_file(tmp_path, rows(101)), "--rate", "200", "--json")
     assert json.loads(ran.out)["seconds"] >= 0.5
-    published = sorted(message.publish_timestamp() for _, message, _ in sending.stored("rate"))
+    published = sorted(message.publish_timestamp() for _, message, _ in sending.stored("in/rate"))
     assert published[-1] - published[0] >= 400, "they left over half a second, not at its end"
 
 
 def test_another_cluster_of_the_tenant(sending: Sending, tmp_path: Path) -> None:
-    assert sending("east", csv_file(tmp_path, rows(3)), "--cluster", "east").code == ExitCode.OK
-    assert len(sending.stored("east", "east")) == 3
-    ran = sending("east", csv_file(tmp_path, rows(3)), "--cluster", "north")
-    assert (ran.code, "it is in: west, east" in ran.err) == (ExitCode.ERROR, True)
+    assert sending("far/east", csv_file(tmp_path, rows(3)), "--cluster", "east").code == ExitCode.OK
+    assert len(sending.stored("far/east", "east")) == 3
+    ran = sending("far/east", csv_file(tmp_path, rows(3)), "--cluster", "north")
+    assert (ran.code, "it is in: east" in ran.err) == (ExitCode.ERROR, True)
 
 
 def test_a_token_without_the_permission_is_refused(sending: Sending, tokens: Tokens, tmp_path: Path) -> None:
     stranger = tokens.file_of("stranger", tmp_path)
-    ran = sending("refused", csv_file(tmp_path, rows(3)), "--token-file", stranger)
+    ran = sending("in/refused", csv_file(tmp_path, rows(3)), "--token-file", stranger)
     assert ran.code == ExitCode.ERROR
     assert "cluster west: cannot send to persistent://" in ran.err
     assert "use a token whose role is allowed to do this" in ran.err
     assert stranger.read_text().strip() not in ran.err
-    assert sending.stored("refused") == []
+    assert sending.stored("in/refused") == []
 
 
 @pytest.mark.parametrize(
@@ -203,12 +206,12 @@ def test_a_token_without_the_permission_is_refused(sending: Sending, tokens: Tok
 def test_a_file_of_other_columns_is_refused_whole(sending: Sending, tmp_path: Path, content: str, what: str) -> None:
     path = tmp_path / "events.csv"
     path.write_text(content)
-    ran = sending("refused", path)
+    ran = sending("in/refused", path)
     assert ran.code == ExitCode.ERROR
     assert what in ran.err
 
 
 def test_a_topic_that_was_never_applied(sending: Sending, tmp_path: Path) -> None:
-    ran = sending("nowhere", csv_file(tmp_path, rows(1)))
+    ran = sending("in/nowhere", csv_file(tmp_path, rows(1)))
     assert ran.code == ExitCode.ERROR
     assert "declares no topic 'in/nowhere'" in ran.err

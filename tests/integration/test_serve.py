@@ -8,13 +8,14 @@ import socket
 import subprocess
 import threading
 from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 
 from pulsar_pipeline import metrics
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
-from tests.support.deployed import apply_tenant
+from tests.support.deployed import apply_tenant, read_all
 from tests.support.remove import remove_tenant
 from tests.support.serving import OUTPUT, PARTITIONS, OutputTopic, command, module_of, serving, write_tenant
 from tests.support.wait import wait_until
@@ -93,17 +94,20 @@ def test_tokens_that_the_brokers_take_and_no_others(start, output, tokens, tenan
     output.send([{"machine": "m-0", "n": 0}])
     wait_until(lambda: west.prediction("m-0"), 20, "a prediction")
     path = f"/v1/tenants/{tenant.tenant}/models/risk/predictions/m-0"
-    status = {
-        role: west._http.get(west.url + path, headers={"Authorization": f"Bearer {tokens.of(role)}"}).status_code
-        for role in (f"{tenant.tenant}-app", f"{tenant.tenant}-functions", "admin", "stranger")
-    }
-    assert status == {f"{tenant.tenant}-app": 200, f"{tenant.tenant}-functions": 200, "admin": 404, "stranger": 404}
-    assert west._http.get(west.url + path, headers={"Authorization": ""}).status_code == 401
+    for role, status in (
+        (f"{tenant.tenant}-app", 200),
+        (f"{tenant.tenant}-functions", 200),
+        ("admin", 404),
+        ("stranger", 404),
+    ):
+        assert west.get(path, token=tokens.of(role)).status_code == status, role
+    assert west.get(path, token="").status_code == 401
+    expired = tokens.of(f"{tenant.tenant}-app", valid_for=timedelta(seconds=-1))
+    assert west.get(path, token=expired).status_code == 401
 
 
 def test_nothing_is_lost_or_taken_twice_when_the_materialiser_is_killed_under_load(start, output, platform, tenant):
     west = start("west")
-    before = west.total(metrics.VIEW_APPLIED.name)
     rounds = 150
     done = threading.Event()
 
@@ -120,14 +124,18 @@ def test_nothing_is_lost_or_taken_twice_when_the_materialiser_is_killed_under_lo
         taken = west.total(metrics.VIEW_APPLIED.name)
         wait_until(lambda taken=taken: west.total(metrics.VIEW_APPLIED.name) > taken or done.is_set(), 30, "progress")
         os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: not module_of(pid), 10, "it is dead")
         kills += 1
         if kills == 2:
             _unload(platform, tenant)
     thread.join()
     expected = dict.fromkeys(MACHINES, rounds - 1)
     wait_until(lambda: sent_up_to(west, expected), 60, "west has the last of every machine")
-    assert west.total(metrics.VIEW_APPLIED.name) - before == rounds * len(MACHINES)
-    assert west.total(metrics.VIEW_SKIPPED.name) == 0
+    # the topic itself may hold a batch twice: a producer that is cut off by the unload sends it again
+    held = len(read_all(output.client, str(tenant.topic_name(OUTPUT)), PARTITIONS))
+    assert held >= rounds * len(MACHINES)
+    taken_or_left = (metrics.VIEW_APPLIED.name, metrics.VIEW_SKIPPED.name)
+    wait_until(lambda: sum(map(west.total, taken_or_left)) == held, 10, "the view has taken each message once")
 
 
 def _materialiser(served):
@@ -213,16 +221,13 @@ def test_a_port_that_is_taken_is_told_in_a_line(platform_file, tenants_folder, t
     assert "Traceback" not in result.stderr
 
 
-def test_a_partition_that_is_added_is_read(platform, tenant, start, output):
-    for cluster in ("west", "east"):
-        with AdminHttp(cluster, platform.clusters[cluster]) as http:
-            path = f"/admin/v2/persistent/{tenant.topic_name(OUTPUT).path}/partitions"
-            if http.get(path)["partitions"] == PARTITIONS and cluster == "west":
-                west = start("west")
-                positions = len(west.get(f"/v1/tenants/{tenant.tenant}/models").json()["models"][0]["positions"])
-                assert positions == PARTITIONS
-            if http.get(path)["partitions"] == PARTITIONS:
-                http.post(path, json=PARTITIONS + 1)
-    output.send_bytes(output._encode({"machine": "m-1000", "n": 1}), "m-1000", partition=PARTITIONS)
-    output.flush()
+def test_a_partition_that_is_added_is_read(start, output, platform, tenant):
+    west = start("west")
+    path = f"/admin/v2/persistent/{tenant.topic_name(OUTPUT).path}/partitions"
+    for name, cluster in platform.clusters.items():
+        with AdminHttp(name, cluster) as http:
+            http.post(path, json=PARTITIONS + 1)
+    output.send([{"machine": "m-1000", "n": 1}], partition=PARTITIONS)
     wait_until(lambda: west.prediction("m-1000"), 40, "the new partition is read")
+    (model,) = west.get(f"/v1/tenants/{tenant.tenant}/models").json()["models"]
+    assert (model["ready"], len(model["positions"])) == (True, PARTITIONS + 1)

@@ -64,15 +64,18 @@ class OutputTopic:
     """Writes to the output topic in one cluster, in the place of the function."""
 
     def __init__(self, client: pulsar.Client, tenant: Tenant) -> None:
-        self._client, self._topic = client, tenant.topic_name(OUTPUT)
+        self.client, self._topic = client, tenant.topic_name(OUTPUT)
         schema = load_schema(tenant.topics[OUTPUT].schema_file)
         self._encode, self._schema = Encoder(schema), wire_schema(schema)
         self._producers: dict[int, Any] = {}
 
-    def send(self, records: Iterable[Mapping[str, Any]], *, event_time_ms: int = 1_700_000_000_000) -> None:
-        """Records by `machine`, each in the partition of its machine's number; returns once they are stored."""
+    def send(
+        self, records: Iterable[Mapping[str, Any]], *, partition: int | None = None, event_time_ms: int = 1
+    ) -> None:
+        """Records by `machine`, in the partition of its number where none is told; returns once they are stored."""
         for record in records:
-            self.send_bytes(self._encode(record), record["machine"], event_time_ms=event_time_ms)
+            payload = self._encode(record)
+            self.send_bytes(payload, record["machine"], partition=partition, event_time_ms=event_time_ms)
         self.flush()
 
     def send_bytes(self, payload: bytes, key: str, *, partition: int | None = None, event_time_ms: int = 1) -> None:
@@ -85,7 +88,7 @@ class OutputTopic:
 
     def _producer(self, partition: int) -> Any:
         if partition not in self._producers:
-            self._producers[partition] = self._client.create_producer(
+            self._producers[partition] = self.client.create_producer(
                 self._topic.partition(partition),
                 schema=self._schema,
                 batching_max_publish_delay_ms=5,
@@ -105,8 +108,10 @@ class Served:
     def close(self) -> None:
         self._http.close()
 
-    def get(self, path: str) -> httpx.Response:
-        return self._http.get(f"{self.url}{path}")
+    def get(self, path: str, *, token: str | None = None) -> httpx.Response:
+        """With the tenant's own token unless told otherwise."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}" if token else ""}
+        return self._http.get(f"{self.url}{path}", headers=headers)
 
     def ready(self) -> bool:
         try:

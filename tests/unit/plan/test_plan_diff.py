@@ -76,8 +76,8 @@ def test_an_empty_platform_gets_everything_in_order(schema: Path, clusters: Clus
         CreateNamespace,
         SetPolicy,
         SetPermission,
-        CreateTopic,
         UploadSchema,
+        CreateTopic,
     ]
     assert {step.cluster for step in steps} == {"west", "east"}
 

@@ -54,6 +54,8 @@ def test_instances_are_in_order_and_nulls_are_nothing() -> None:
         ([{"running": True}, {"running": False}], 2, Health.STARTING),
         ([{"running": False, "error": "UNAVAILABLE: io exception"}], 1, Health.STARTING),
         ([{"running": False, "error": "starting"}], 1, Health.STARTING),
+        ([{"running": False, "error": "Function has not been scheduled"}], 1, Health.STARTING),
+        ([{"running": True}, {"running": False, "error": "of an instance too many"}], 1, Health.STARTING),
         ([{"running": False, "error": "waiting for its partitions: ConsumerBusy"}], 1, Health.STARTING),
         ([{"running": True}, {"running": False, "error": "Risk cannot be constructed: x"}], 2, Health.FAILED),
     ],

@@ -1,0 +1,149 @@
+"""A reader at work: a page's blocks typed in order in a copy of the repository, against running clusters."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.support.pages import ROOT, Block
+from tests.support.wait import wait_until
+
+TIMEOUT_S = 120
+RETRY_S = 30
+
+_COPIED = ("tenants", "functions", "docs", "deploy")
+
+_AROUND = """
+set -eo pipefail -o allexport
+if [ -f "$READER_STATE" ]; then . "$READER_STATE"; fi
+trap 'code=$?; {{ declare -px; printf "cd %q\\n" "$PWD"; }} > "$READER_STATE"; exit $code' EXIT
+{}
+"""
+"""Variables and the folder go from block to block, as in one shell."""
+
+
+class Workspace:
+    """A folder that looks like a clone in which `make demo` has run. Close it: what blocks left running is ended."""
+
+    def __init__(self, folder: Path, platform_file: Path, replaced: Mapping[str, str]) -> None:
+        """`replaced` are texts that blocks are typed with otherwise than they stand in the page."""
+        self.folder, self._replaced = folder, dict(replaced)
+        self._state, self._outputs = folder / ".reader", folder / ".output"
+        self._groups: list[int] = []
+        for name in _COPIED:
+            shutil.copytree(ROOT / name, folder / name)
+        (folder / ".venv").symlink_to(sys.prefix)
+        local = folder / ".local"
+        local.mkdir()
+        for name in ("platform.yaml", "secrets"):
+            (local / name).symlink_to(platform_file.parent / (platform_file.name if name.endswith("yaml") else name))
+
+    def write(self, block: Block) -> None:
+        """A file that the page shows."""
+        path = self.folder / str(block.title)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text)
+
+    def type(self, text: str, *, exits: int = 0, retry: bool = False) -> tuple[str, str]:
+        """Run shell text; standard output, and that with standard error after it. Fails on another exit code."""
+        for old, new in self._replaced.items():
+            text = text.replace(old, new)
+        if retry:
+            wait_until(lambda: self._run(text)[0] == exits, RETRY_S, text, poll_s=0.5)
+        code, out, err = self._run(text)
+        assert code == exits, f"{text}\nended with {code}:\n{out}{err}"
+        return out, err + out
+
+    def close(self) -> None:
+        for group in self._groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGTERM)
+        for group in self._groups:
+            wait_until(lambda group=group: not _alive(group), 20, "what the blocks started has ended")
+
+    def _run(self, text: str) -> tuple[int, str, str]:
+        out, err = self._outputs.with_suffix(".out"), self._outputs.with_suffix(".err")
+        with out.open("w") as stdout, err.open("w") as stderr:
+            process = subprocess.Popen(
+                ["bash", "-c", _AROUND.format(text)],
+                cwd=self.folder,
+                env=_environment() | {"READER_STATE": str(self._state)},
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
+            self._groups.append(process.pid)
+            code = process.wait(TIMEOUT_S)
+        return code, out.read_text(), err.read_text()
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _environment() -> dict[str, str]:
+    """A fresh login's: no virtual environment, none of our own variables."""
+    kept = {name: os.environ[name] for name in ("HOME", "LANG", "JAVA_HOME") if name in os.environ}
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return kept | {"PATH": os.pathsep.join(folder for folder in path if not folder.startswith(sys.prefix))}
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# ── what was printed, against what the page says ──────────────────────────────────────────────
+
+_VARYING = re.compile(r"sha256:[0-9a-f]+|\d[\d.,:TZ-]*")
+
+
+def assert_printed(expected: str, printed: str) -> None:
+    """Each line of `expected` was printed, in that order. Numbers, times and digests may be others, rules and gaps as
+    long as they like; `…` stands for anything."""
+    lines = iter([_like(line) for line in printed.splitlines()])
+    for line in expected.splitlines():
+        wanted = _like(line)
+        if wanted in ("", "…"):
+            continue
+        pattern = re.compile(".*".join(re.escape(part.strip()) for part in wanted.split("…")))
+        assert any(pattern.match(each) for each in lines), f"not printed (here): {line!r}\nin:\n{printed}"
+
+
+def _like(line: str) -> str:
+    return " ".join(re.sub("─+", "─", _VARYING.sub("#", line)).split())
+
+
+def assert_same_shape(expected: str, printed: str) -> None:
+    """The JSON that was printed has the keys and the types that the page shows."""
+    assert _shape(json.loads(printed)) == _shape(json.loads(expected))
+
+
+def _shape(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _shape(each) for key, each in sorted(value.items())}
+        case list():
+            return [_shape(value[0])] if value else []
+        case bool() | None | str():
+            return type(value).__name__
+        case _:
+            return "number"
