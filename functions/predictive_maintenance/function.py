@@ -9,6 +9,10 @@ from maintenance.features import features_of
 from maintenance.state import State
 
 from pulsar_pipeline.online.function import StreamFunction, on
+from pulsar_pipeline.online.models import Models
+
+_MODEL = "model"
+"""Each partition has one model, for all its machines."""
 
 
 class FailureRisk(StreamFunction):
@@ -17,12 +21,13 @@ class FailureRisk(StreamFunction):
     def setup(self, context: Any) -> None:
         """Raises SpecError for a config that cannot be."""
         self._config = Config.of(self.config(context))
-        self._state = State(self._config)
+        State(self._config)  # a config that cannot be fails here, not with the first event
+        self._states = Models(context, lambda _key: State(self._config))
 
     @on("readings")
     def predict(self, reading: dict[str, Any], _context: Any) -> dict[str, Any]:
         """The risk of this reading, by the labels learned before it."""
-        state = self._state
+        state = self._states[_MODEL]
         learned = state.model.learned
         risk = state.predict(reading["machine_id"], reading["reading_id"], features_of(reading))
         return {
@@ -37,7 +42,7 @@ class FailureRisk(StreamFunction):
     @on("labels")
     def learn(self, label: dict[str, Any], context: Any) -> None:
         """Join the label with what was predicted, score it, learn it."""
-        state = self._state
+        state = self._states[_MODEL]
         missed = state.learn(label["machine_id"], label["reading_id"], label["failed"])
         if missed is not None:
             context.record_metric(missed.value, state.missed[missed])

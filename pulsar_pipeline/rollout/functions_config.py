@@ -30,7 +30,7 @@ def function_config(tenant: Tenant, name: str, manifest: Manifest, digest: str) 
     """
     deployment = tenant.deployments[name]
     _check_package(tenant, name, manifest)
-    inputs = {port: _binding(tenant, ref) for port, ref in deployment.inputs.items()}
+    inputs = {port: _input_binding(tenant, ref) for port, ref in deployment.inputs.items()}
     config: FunctionConfig = {
         "tenant": tenant.tenant,
         "namespace": deployment.namespace,
@@ -126,6 +126,11 @@ def _check_package(tenant: Tenant, name: str, manifest: Manifest) -> None:
 
 def _binding(tenant: Tenant, ref: str) -> TopicBinding:
     return TopicBinding(topic=str(tenant.topic_name(ref)), partitions=tenant.topics[ref].partitions)
+
+
+def _input_binding(tenant: Tenant, ref: str) -> TopicBinding:
+    outputs = {deployment.output for deployment in tenant.exactly_once.values()}
+    return _binding(tenant, ref).model_copy(update={"stamped": ref in outputs})
 
 
 def _user_config(

@@ -21,6 +21,8 @@ class TopicBinding(BaseModel):
     topic: str
     """`persistent://tenant/namespace/topic`."""
     partitions: int
+    stamped: bool = False
+    """Written by an exactly-once deployment: its messages carry stamps, and not all of them count."""
 
 
 class InstanceConfig(BaseModel):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.runtime.state import MemoryState, StateStore
 
 _IN_FLIGHT = 4
@@ -25,18 +26,20 @@ class AtLeastOnce:
         flush: Callable[[], None],
         acknowledge: Callable[[Sequence[Any]], None],
         output_partition: Callable[[int], str],
+        stamped: StampedInputs,
     ) -> None:
         self._send = send
         self._flush = flush
         self._acknowledge = acknowledge
         self._output_partition = output_partition
+        self._stamped = stamped
         self._state = MemoryState()
         self._work: queue.Queue[Sequence[Any]] = queue.Queue(maxsize=_IN_FLIGHT)
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name="commit", daemon=True).start()
 
     def admit(self, messages: Sequence[Any]) -> list[Any]:
-        return list(messages)
+        return [message for message, _ in self._stamped.those_that_count(messages)]
 
     def begin(self, message: Any) -> bool:  # noqa: ARG002 - each event is as good as the other
         return True

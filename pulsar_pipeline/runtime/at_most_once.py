@@ -7,6 +7,7 @@ from typing import Any
 
 from pulsar_pipeline.runtime.at_least_once import Send, last_of_partition
 from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.runtime.state import MemoryState, StateStore
 
 
@@ -19,17 +20,19 @@ class AtMostOnce:
         flush: Callable[[], None],
         acknowledge: Callable[[Sequence[Any]], None],
         output_partition: Callable[[int], str],
+        stamped: StampedInputs,
     ) -> None:
         self._send = send
         self._flush = flush
         self._acknowledge = acknowledge
         self._output_partition = output_partition
+        self._stamped = stamped
         self._state = MemoryState()
 
     def admit(self, messages: Sequence[Any]) -> list[Any]:
         if messages:
             self._acknowledge(last_of_partition(messages))
-        return list(messages)
+        return [message for message, _ in self._stamped.those_that_count(messages)]
 
     def begin(self, message: Any) -> bool:  # noqa: ARG002 - each event is as good as the other
         return True

@@ -42,6 +42,8 @@ class InputPartition:
     partition: int
     full_name: str
     """Full name of the partition."""
+    stamped: bool = False
+    """Its messages carry stamps: the topic is another deployment's exactly-once output."""
 
 
 def message_id(partition: int, position: Position) -> pulsar.MessageId:

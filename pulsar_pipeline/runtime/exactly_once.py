@@ -13,6 +13,7 @@ from typing import Any
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
 from pulsar_pipeline.runtime.event import InputPartition, Position, position_of
 from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
+from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.statelog.stamp import PROPERTY, stamp_text
 
 COMMIT_EVERY_S = 0.2
@@ -42,19 +43,23 @@ class ExactlyOnce:
         self._send = send
         self._output_names = {partition: output_partition(partition) for partition in owners}
         self._committer = committer
+        self._stamped = StampedInputs(partitions, lambda each: owners[each.partition].state.lineage(each.name))
         self._skipped = skipped
         self._next_commit = time.monotonic() + COMMIT_EVERY_S
         self._uncommitted = 0
 
     def admit(self, messages: Sequence[Any]) -> list[Any]:
         due = []
-        for message in messages:
+        for message, lineage in self._stamped.those_that_count(messages):
             origin = self._partitions[message.topic_name()]
             owner = self._owners[origin.partition]
-            for name, position, each in owner.sequencer.offer(origin.name, position_of(message), message):
+            offered = owner.sequencer.offer(origin.name, position_of(message), (message, lineage))
+            for name, position, (each, reached) in offered:
                 owner.positions[name] = position
                 owner.last_message[name] = each
                 owner.processed += 1
+                if reached is not None:
+                    owner.state.set_lineage(name, reached)
                 due.append(each)
         return due
 

@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from pulsar_pipeline.clock import SystemClock
-from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.errors import InstanceError, PipelineError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime import loop, orphan, secrets
 from pulsar_pipeline.runtime.arguments import Arguments
@@ -78,7 +78,7 @@ class Instance:
             self._serve(open_client(self._arguments, self._settings.function_tokens))
         except RetryError:
             _log.info("stopped before it ran")
-        except (InstanceError, pulsar.PulsarException) as error:
+        except (PipelineError, pulsar.PulsarException) as error:
             self._health.not_running(str(error))
             _log.exception("the instance ends")
             return EXIT_FAILED

@@ -56,6 +56,7 @@ class LogTopic(logging.Handler):
             batching_max_publish_delay_ms=100,
             max_pending_messages=_PENDING,
             block_if_queue_full=False,
+            initial_sequence_id=1,  # 0 counts as unset where deduplication is on
         )
 
     def emit(self, record: logging.LogRecord) -> None:

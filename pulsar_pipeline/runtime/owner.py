@@ -9,10 +9,11 @@ from typing import Any
 
 from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.runtime.order import Sequencer
+from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
 from pulsar_pipeline.statelog.runs import Runs
 
-_VALUE, _COUNTER, _OBJECT = "v:", "c:", "o:"
-"""Key spaces of a partition's state: bytes, counters, and live objects in pickled form."""
+_VALUE, _COUNTER, _OBJECT, _LINEAGE = "v:", "c:", "o:", "l:"
+"""Key spaces of a partition's state: bytes, counters, live objects in pickled form, and how far stamped inputs are."""
 
 
 class PartitionState:
@@ -49,6 +50,14 @@ class PartitionState:
             self._objects[key] = pickle.loads(stored) if stored is not None else factory()
         self._touched.add(key)
         return self._objects[key]
+
+    def lineage(self, name: str) -> Lineage:
+        """How far a stamped input has come."""
+        stored = self._values.get(_LINEAGE + name)
+        return Lineage(*map(int, stored.split(b"."))) if stored is not None else ANYWHERE
+
+    def set_lineage(self, name: str, lineage: Lineage) -> None:
+        self._set(_LINEAGE + name, b"%d.%d.%d" % lineage)
 
     def snapshot(self) -> dict[str, bytes | None]:
         """What changed since the last snapshot: key → value, None for removed."""

@@ -40,7 +40,7 @@ class PartitionLog:
         self._since_checkpoint = 0
         self._checkpoint_bytes = 0
         self._writer = StateLogWriter(client, topic, f"{who}#{self.nonce}")
-        self._reader = StateLogReader(client, topic, key, find_start(client, topic))
+        self._reader = StateLogReader(client, topic, key, find_start(client, topic, key))
 
     def claim(self) -> None:
         """Take the partition: from here on only this object's commits count. Raises InstanceError."""

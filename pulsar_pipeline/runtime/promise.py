@@ -11,6 +11,7 @@ from typing import Any
 
 import pulsar
 
+from pulsar_pipeline.cluster.state_keys import load_state_key, state_key_file
 from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime.arguments import Arguments
@@ -26,7 +27,9 @@ from pulsar_pipeline.runtime.partition_log import PartitionLog
 from pulsar_pipeline.runtime.recovery import recover
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.source import Source
+from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.statelog.keys import log_key
+from pulsar_pipeline.statelog.lineage import ANYWHERE
 
 EXIT_FENCED = 76
 """Another instance has taken over; the worker may start a fresh one, which waits for its partitions."""
@@ -46,11 +49,12 @@ def keep(
     """The guarantee of a deployment, ready for the loop. Raises InstanceError, StateLogError."""
     config = arguments.config
     output = parse_topic(config.output.topic)[0].partition if config.output else _no_output
+    stamped = StampedInputs({owned.full_name: owned for owned in partitions}, lambda _partition: ANYWHERE)
     match config.guarantee:
         case "at_most_once":
-            return AtMostOnce(sink.send, sink.flush, source.acknowledge, output)
+            return AtMostOnce(sink.send, sink.flush, source.acknowledge, output, stamped)
         case "at_least_once":
-            return AtLeastOnce(sink.send, sink.flush, source.acknowledge, output)
+            return AtLeastOnce(sink.send, sink.flush, source.acknowledge, output, stamped)
         case "exactly_once":
             return _exactly_once(client, arguments, partitions, sink, source, output, output_schema, keys)
         case other:
@@ -70,7 +74,12 @@ def _exactly_once(
     config = arguments.config
     if config.state_topic is None:
         raise InstanceError("the deployment has no state topic", mend="deploy again with this version")
-    key = _state_key(keys, arguments.details.tenant)
+    if keys is None:
+        raise InstanceError(
+            "there is no folder of keys to sign the state with",
+            mend="set PULSAR_PIPELINE_FUNCTION_TOKENS for the functions worker",
+        )
+    key = load_state_key(state_key_file(keys, arguments.details.tenant))
     state_topic, _ = parse_topic(config.state_topic)
     numbers = input_numbers(config.inputs)
     who = f"{arguments.details.fully_qualified_name}/{arguments.instance_id}@{socket.gethostname()}:{os.getpid()}"
@@ -97,19 +106,6 @@ def _fenced() -> None:
     _log.critical("another instance has taken this one's partitions over; this one ends")
     logging.shutdown()
     os._exit(EXIT_FENCED)
-
-
-def _state_key(folder: Path | None, tenant: str) -> bytes:
-    path = (folder or Path()) / f"{tenant}.key"
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise InstanceError(
-            f"there is no key for the state of tenant {tenant}: {error.strerror}",
-            where=str(path),
-            mend="make one beside the tenant's function token, where PULSAR_PIPELINE_FUNCTION_TOKENS points",
-        ) from error
-    return key
 
 
 def _no_output(_partition: int) -> str:

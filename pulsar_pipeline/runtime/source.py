@@ -45,7 +45,7 @@ def input_partitions(config: InstanceConfig, parallelism: int, instance_id: int)
     for name, binding in config.inputs.items():
         topic, _ = parse_topic(binding.topic)
         owned += [
-            InputPartition(name, str(topic), index, topic.partition(index))
+            InputPartition(name, str(topic), index, topic.partition(index), binding.stamped)
             for index in owned_partitions(binding.partitions, parallelism, instance_id)
         ]
     if not owned:

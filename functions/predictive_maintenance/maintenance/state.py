@@ -1,4 +1,4 @@
-"""All that changes with events, in one object: to be held once per instance today, once per partition later."""
+"""All that changes with events, in one object: held once per partition."""
 
 from __future__ import annotations
 

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 
 from pulsar_pipeline.runtime.at_least_once import AtLeastOnce
+from pulsar_pipeline.runtime.stamped_input import StampedInputs
+from pulsar_pipeline.statelog.lineage import ANYWHERE
 from tests.unit.runtime.fakes import FakeMessage
+
+NOT_STAMPED = StampedInputs({}, lambda _partition: ANYWHERE)
 
 
 def nothing_sent(*_arguments: Any, **_options: Any) -> None:
@@ -24,6 +28,7 @@ def test_outputs_are_stored_before_inputs_are_acknowledged() -> None:
         lambda: order.append("flush"),
         lambda messages: order.append(f"ack {[message.payload for message in messages]}"),
         str,
+        NOT_STAMPED,
     )
     guarantee.batch_done(batch(b"a", b"b"))
     guarantee.batch_done([])
@@ -38,7 +43,7 @@ def test_nothing_is_acknowledged_once_storing_failed() -> None:
     def flush() -> None:
         raise ConnectionError("the topic is gone")
 
-    guarantee = AtLeastOnce(nothing_sent, flush, acknowledged.append, str)
+    guarantee = AtLeastOnce(nothing_sent, flush, acknowledged.append, str, NOT_STAMPED)
     guarantee.batch_done(batch(b"a"))
     with pytest.raises(ConnectionError, match="the topic is gone"):
         guarantee.drain()
@@ -49,7 +54,7 @@ def test_nothing_is_acknowledged_once_storing_failed() -> None:
 
 def test_the_loop_waits_when_storing_falls_behind() -> None:
     gate, submitted = threading.Event(), threading.Semaphore(0)
-    guarantee = AtLeastOnce(nothing_sent, gate.wait, lambda _messages: None, str)
+    guarantee = AtLeastOnce(nothing_sent, gate.wait, lambda _messages: None, str, NOT_STAMPED)
 
     def loop() -> None:
         for _ in range(50):

@@ -46,7 +46,7 @@ def histories(draw: st.DrawFn) -> tuple[list[int], list[str]]:
 @given(histories())
 def test_the_order_of_the_first_run_is_kept_then_that_of_arrival(history: tuple[list[int], list[str]]) -> None:
     recorded, names = history
-    entries = {name: 0 for name in NAMES}
+    entries = dict.fromkeys(NAMES, 0)
     arrivals = []
     for name in names:
         entries[name] += 1

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from typing import Any
+
+from pulsar_pipeline.online.models import Models
+
+
+class Keeping:
+    """A context that keeps objects, as our runtime's does."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    def get_state_object(self, key: str, factory: Any) -> Any:
+        return self.kept.setdefault(key, factory())
+
+
+def test_models_are_the_contexts_where_it_keeps_them() -> None:
+    context = Keeping()
+    models = Models(context, lambda key: [key])
+    models["m1"].append(1)
+    assert context.kept == {"m1": ["m1", 1]}
+    context.kept = {"m1": ["another partition's"]}
+    assert models["m1"] == ["another partition's"]
+
+
+def test_models_live_in_the_process_elsewhere() -> None:
+    models = Models(object(), lambda key: [key])
+    models["m1"].append(1)
+    assert models["m1"] == ["m1", 1]
+    assert models["m2"] == ["m2"]

@@ -1,0 +1,117 @@
+"""Histories of starts, pauses, crashes and late sends against the protocol's model, which must find planted bugs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from pulsar_pipeline.errors import StateLogError
+from tests.support.protocol import BUGS, EVENTS, Violation, World, serial
+
+MAX_OWNERS = 5
+which = st.integers(0, MAX_OWNERS - 1)
+choices = st.lists(st.integers(0, 31), min_size=1, max_size=14)
+some = st.integers(0, 4)
+
+
+class Histories(RuleBasedStateMachine):
+    """Any owner may run, stand still, or crash at any step; several may believe that the partition is theirs."""
+
+    bugs: frozenset[str] = frozenset()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(self.bugs)
+
+    @precondition(lambda self: len(self.world.owners) < MAX_OWNERS)
+    @rule(choices=choices)
+    def start(self, choices):
+        self._run(self.world.start(), choices, connected=True)
+
+    @precondition(lambda self: self.world.owners)
+    @rule(which=which, choices=choices)
+    def run(self, which, choices):
+        self._run(self._owner(which), choices, connected=True)
+
+    @precondition(lambda self: self.world.owners)
+    @rule(which=which, choices=choices)
+    def run_without_a_connection(self, which, choices):
+        self._run(self._owner(which), choices, connected=False)
+
+    @precondition(lambda self: self.world.owners)
+    @rule(which=which, outputs=some, records=some)
+    def deliver(self, which, outputs, records):
+        self._owner(which).deliver(outputs, records)
+
+    @precondition(lambda self: self.world.owners)
+    @rule(which=which, outputs=some, records=some)
+    def crash(self, which, outputs, records):
+        owner = self._owner(which)
+        owner.deliver(outputs, records)
+        owner.crash()
+
+    @invariant()
+    def what_counts_is_that_of_a_serial_run(self):
+        self.world.check()
+
+    def teardown(self):
+        """A last owner, left in peace, finishes; then all that is still under way arrives."""
+        last = self.world.start()
+        for choice in range(600):
+            if last.idle:
+                break
+            self._run(last, [choice], connected=True)
+        assert last.idle
+        self.world.check_complete()
+        for owner in self.world.owners:
+            self._run(owner, range(40), connected=True)
+        self.world.check_complete()
+
+    def _owner(self, which):
+        return self.world.owners[which % len(self.world.owners)]
+
+    @staticmethod
+    def _run(owner, choices, *, connected):
+        for choice in choices:
+            if connected:
+                owner.deliver()
+            owner.advance(choice)
+        if connected:
+            owner.deliver()
+
+
+def explore(bugs: frozenset[str], examples: int) -> None:
+    machine = type("Histories", (Histories,), {"bugs": bugs})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=25,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_the_protocol_holds_in_every_history():
+    explore(frozenset(), 400)
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(bug):
+    with pytest.raises((Violation, StateLogError)):
+        explore(frozenset({bug}), 4000)
+
+
+def test_the_models_function_tells_orders_apart():
+    ends = {tuple(serial(order)[1]) for order in ([0, 0, 1], [0, 1, 0], [1, 0, 0])}
+    assert len(ends) == 3
+    _, outputs, taken = serial([0] * EVENTS[0] + [1] * EVENTS[1])
+    assert tuple(taken) == EVENTS
+    assert len(outputs) == len(set(outputs))
