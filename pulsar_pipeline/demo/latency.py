@@ -60,6 +60,8 @@ class ArrivalWatch:
                 continue
             now = time.time()
             self._consumer.acknowledge(message)
+            if message.has_null_value():
+                continue  # a marker of the exactly-once protocol
             record = self._decode(message.data(), version_of(message))
             with self._news:
                 self.arrived_at.setdefault(record[self._field], now)

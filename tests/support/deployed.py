@@ -108,7 +108,9 @@ def read_all(client: pulsar.Client, topic: str, partitions: int, *, quiet_ms: in
     for index in range(partitions):
         reader = client.create_reader(name.partition(index), pulsar.MessageId.earliest)
         while reader.has_message_available():
-            messages.append(reader.read_next(quiet_ms * 10))
+            message = reader.read_next(quiet_ms * 10)
+            if not message.has_null_value():  # a marker of the exactly-once protocol
+                messages.append(message)
         reader.close()
     return messages
 
