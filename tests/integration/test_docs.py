@@ -34,7 +34,8 @@ PORTS = ("8000", "8001", "8010")
 """Replaced by free ones: whatever else runs on this machine may have these."""
 
 TENANTS = ("bakery", "waterworks")
-"""What the pages declare."""
+"""What the pages declare. On clusters that several sessions share they get names of their own: Pulsar does not
+reliably forget a replicated topic that is deleted and created anew."""
 
 AFTER_DEMO = """
 . .venv/bin/activate
@@ -57,24 +58,28 @@ READABLE = [page for page in PAGES if any(block.language == "sh" for block in bl
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory, platform_file: Path, platform: Platform) -> Iterator[Workspace]:
+def reader(
+    tmp_path_factory: pytest.TempPathFactory, platform_file: Path, platform: Platform, unique: str
+) -> Iterator[Workspace]:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-    workspace = Workspace(tmp_path_factory.mktemp("clone"), platform_file, ports)
+    shared = given_platform() is not None
+    names = {tenant: f"{tenant}{unique}" for tenant in TENANTS} if shared else {}
+    workspace = Workspace(tmp_path_factory.mktemp("clone"), platform_file, ports | names)
     try:
         workspace.type(AFTER_DEMO)
         yield workspace
     finally:
         workspace.close()
-        if given_platform() is not None:
-            _remove(platform)
+        if shared:
+            _remove(platform, workspace)
 
 
-def _remove(platform: Platform) -> None:
-    """What the pages declared and deployed, for sessions that share running clusters."""
+def _remove(platform: Platform, workspace: Workspace) -> None:
+    """What the pages declared and deployed, as far as the clusters let one."""
     with AdminHttp("west", platform.clusters["west"]) as http, suppress(ClusterError):
-        FunctionsWorker(http).delete("waterworks", "pumps", "pressure-watch")  # a page that failed left it
+        FunctionsWorker(http).delete(workspace.here("waterworks"), "pumps", "pressure-watch")  # a failed page left it
     for tenant in TENANTS:
-        remove_tenant(platform, tenant)
+        remove_tenant(platform, workspace.here(tenant))
 
 
 def typed(block: Block) -> str:
@@ -90,10 +95,10 @@ def test_every_command_of_a_page_does_what_it_says(page: Path, reader: Workspace
             case "sh":
                 last = type_block(block, reader)
             case "text" if last is not None and not block.title:
-                assert_printed(block.text, last[1])
+                assert_printed(reader.here(block.text), last[1])
                 last = None
             case "json" if last is not None and not block.title:
-                assert_same_shape(block.text, last[0])
+                assert_same_shape(reader.here(block.text), last[0])
                 last = None
             case _ if block.title:
                 reader.write(block)

@@ -18,7 +18,7 @@ from typing import Any
 from tests.support.pages import ROOT, Block
 from tests.support.wait import wait_until
 
-TIMEOUT_S = 120
+TIMEOUT_S = 60
 RETRY_S = 30
 
 _COPIED = ("tenants", "functions", "docs", "deploy")
@@ -36,7 +36,7 @@ class Workspace:
     """A folder that looks like a clone in which `make demo` has run. Close it: what blocks left running is ended."""
 
     def __init__(self, folder: Path, platform_file: Path, replaced: Mapping[str, str]) -> None:
-        """`replaced` are texts that blocks are typed with otherwise than they stand in the page."""
+        """`replaced` are texts that are typed, written and printed otherwise than they stand in the pages."""
         self.folder, self._replaced = folder, dict(replaced)
         self._state, self._outputs = folder / ".reader", folder / ".output"
         self._groups: list[int] = []
@@ -50,14 +50,19 @@ class Workspace:
 
     def write(self, block: Block) -> None:
         """A file that the page shows."""
-        path = self.folder / str(block.title)
+        path = self.folder / self.here(str(block.title))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text)
+        path.write_text(self.here(block.text))
+
+    def here(self, text: str) -> str:
+        """A page's text as it is in this folder."""
+        for old, new in self._replaced.items():
+            text = text.replace(old, new)
+        return text
 
     def type(self, text: str, *, exits: int = 0, retry: bool = False) -> tuple[str, str]:
         """Run shell text; standard output, and that with standard error after it. Fails on another exit code."""
-        for old, new in self._replaced.items():
-            text = text.replace(old, new)
+        text = self.here(text)
         if retry:
             wait_until(lambda: self._run(text)[0] == exits, RETRY_S, text, poll_s=0.5)
         code, out, err = self._run(text)
@@ -84,7 +89,12 @@ class Workspace:
                 start_new_session=True,
             )
             self._groups.append(process.pid)
-            code = process.wait(TIMEOUT_S)
+            try:
+                code = process.wait(TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise AssertionError(f"not done after {TIMEOUT_S} s: {text}\n{err.read_text()}") from None
         return code, out.read_text(), err.read_text()
 
 
