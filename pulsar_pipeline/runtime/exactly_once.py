@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import pulsar
+
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
 from pulsar_pipeline.runtime.event import InputPartition, Position, position_of
 from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
@@ -130,7 +132,8 @@ class ExactlyOnce:
 
 
 def _noting(mark: Mark) -> Callable[[Any, Any], None]:
-    def note(_result: Any, identity: Any) -> None:
-        mark.position = Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
+    def note(result: Any, identity: Any) -> None:
+        if result == pulsar.Result.Ok and identity.ledger_id() >= 0:
+            mark.position = Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
 
     return note

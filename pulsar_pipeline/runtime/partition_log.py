@@ -46,12 +46,20 @@ class PartitionLog:
         """Take the partition: from here on only this object's commits count. Raises InstanceError."""
         while True:
             before = self.fold.claim
+            if before is not None and before.epoch > self.epoch:
+                raise InstanceError(
+                    f"the partition belongs to epoch {before.epoch}; this instance is of epoch {self.epoch}",
+                    where=self.topic,
+                    mend="deploy again in the tenant's present home",
+                )
             number = before.incarnation + 1 if before is not None and before.epoch == self.epoch else 1
             mine = Claim(self.epoch, number, self.nonce, self._who, self.fold.checkpoint)
             self._append(mine)
             self._writer.flush()
             if self._won(mine):
-                return
+                break
+        if not self.fold.anchored:
+            raise InstanceError("the state log has lost its beginning and holds no checkpoint", where=self.topic)
 
     @property
     def incarnation(self) -> int:
@@ -95,7 +103,8 @@ class PartitionLog:
     def has_commit(self, number: int) -> bool:
         """Read on a little; True once this commit has been read back."""
         self._read(_READ_MS)
-        return self.fold.commit is not None and self.fold.commit.number >= number
+        commit = self.fold.commit
+        return commit is not None and commit.nonce == self.nonce and commit.number >= number
 
     def lost(self) -> bool:
         """Read what there is; True when another instance has claimed the partition."""

@@ -83,7 +83,7 @@ def _tail(
         pulsar.MessageId.earliest if start is None else message_id(partition, start),
         start_message_id_inclusive=True,
     )
-    lineage = Lineage() if commit is None else Lineage(commit.epoch, commit.incarnation, commit.seq)
+    lineage: Lineage | None = None
     tail: list[Stamp] = []
     try:
         while True:
@@ -92,9 +92,15 @@ def _tail(
             if text is None:
                 continue  # somebody else's; plans refuse other writers, but a raw producer may have come by
             stamp = parse(text)
-            if isinstance(stamp, Marker) and stamp.nonce == log.nonce:
-                return tail
+            if lineage is None:
+                # The first message may be of an older incarnation than the commit: one made while outputs were still
+                # being made again goes on pointing at where those begin.
+                lineage = Lineage(
+                    stamp.epoch, stamp.incarnation - isinstance(stamp, Marker), commit.seq if commit else 0
+                )
             verdict, lineage = judge(lineage, stamp)
+            if isinstance(stamp, Marker) and stamp.nonce == log.nonce:
+                return _checked(tail, verdict, output)
             if verdict is Verdict.GAP:
                 raise InstanceError(f"outputs are missing before {text} at {position_of(message)}", where=output)
             if verdict is Verdict.TAKE and isinstance(stamp, Stamp):
@@ -103,6 +109,16 @@ def _tail(
         raise InstanceError("the outputs cannot be read back", where=output) from error
     finally:
         reader.close()
+
+
+def _checked(tail: list[Stamp], verdict: Verdict, output: str) -> list[Stamp]:
+    if verdict is not Verdict.MARKER:
+        raise InstanceError(
+            "the output holds incarnations that the state log knows nothing of: was the log deleted?",
+            where=output,
+            mend="give the deployment a new name, or a new output topic",
+        )
+    return tail
 
 
 def _mark(client: pulsar.Client, log: PartitionLog, output: str, schema: Any) -> None:

@@ -36,6 +36,9 @@ CASES: dict[str, dict[str, Any]] = {
     "stillborn": {"function": "stillborn"},
     "strangers": {"function": "counter"},
     "killed": {"function": "counter"},
+    "chained": {"function": "counter", "inputs": {"events": "results/killed"}},
+    "at-least-once": {"function": "counter", "guarantee": "at_least_once"},
+    "at-most-once": {"function": "counter", "guarantee": "at_most_once"},
 }
 """Each case has a deployment, an input and an output of its own name."""
 
@@ -251,11 +254,24 @@ def test_a_killed_instance_is_restarted_and_loses_nothing(deployed: Home, packag
     deployed.deploy("killed", packages("killed"))
     deployed.send("events/killed", events(50))
     wait_until(lambda: len(numbers(deployed, "killed")) == 50, 20, "the first events")
+    deployed.deploy("chained", packages("chained"))
     before = process_of(deployed, "killed")
     subprocess.run(["kill", "-9", str(before)], check=True)
     deployed.send("events/killed", events(100)[50:])
     wait_until(lambda: numbers(deployed, "killed") == set(range(1, 101)), 30, "the events after the kill")
     assert process_of(deployed, "killed") != before
+    assert sorted(result["n"] for result in results(deployed, "killed")) == list(range(1, 101)), "each exactly once"
+    wait_until(lambda: len(results(deployed, "chained")) >= 100, 20, "the results of the results")
+    assert sorted(result["n"] for result in results(deployed, "chained")) == list(range(1, 101))
+    assert dead_letters(deployed, "chained") == [], "markers are no events"
+
+
+@pytest.mark.parametrize("case", ["at-least-once", "at-most-once"])
+def test_weaker_guarantees_deliver_too(deployed: Home, packages: Any, case: str) -> None:
+    deployed.deploy(case, packages(case))
+    deployed.send(f"events/{case}", events(100))
+    wait_until(lambda: len(results(deployed, case)) >= 100, 20, "100 results")
+    assert numbers(deployed, case) == set(range(1, 101))
 
 
 def test_the_log_topic_has_the_instances_log(deployed: Home, packages: Any) -> None:
