@@ -17,12 +17,13 @@ def program(arguments: Sequence[str]) -> list[str]:
 
 
 def run(arguments: Sequence[str], show: Callable[[str], None], *, quiet: bool = False) -> None:
-    """Run `pulsar-pipeline ARGUMENTS`; its output is the user's to see, unless `quiet`.
+    """Run `pulsar-pipeline ARGUMENTS`; its output is the user's to see, on standard error, unless `quiet`: standard
+    output is for the demo's own results.
 
     Raises LocalError when it fails; its own message has been shown then.
     """
     show(f"{PROGRAM} {' '.join(arguments)}")
-    done = subprocess.run(program(arguments), check=False, stdout=subprocess.DEVNULL if quiet else None)
+    done = subprocess.run(program(arguments), check=False, stdout=subprocess.DEVNULL if quiet else sys.stderr)
     if done.returncode == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if done.returncode != ExitCode.OK:

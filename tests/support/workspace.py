@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -63,9 +64,10 @@ class Workspace:
     def type(self, text: str, *, exits: int = 0, retry: bool = False) -> tuple[str, str]:
         """Run shell text; standard output, and that with standard error after it. Fails on another exit code."""
         text = self.here(text)
-        if retry:
-            wait_until(lambda: self._run(text)[0] == exits, RETRY_S, text, poll_s=0.5)
-        code, out, err = self._run(text)
+        deadline = time.monotonic() + (RETRY_S if retry else 0)
+        while (done := self._run(text))[0] != exits and time.monotonic() < deadline:
+            time.sleep(0.2)
+        code, out, err = done
         assert code == exits, f"{text}\nended with {code}:\n{out}{err}"
         return out, err + out
 
