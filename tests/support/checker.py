@@ -1,0 +1,211 @@
+"""Whether what came of a partition's events is what a serial run of the function makes of them.
+
+Each event once, each input's order kept, outputs equal one by one by the rule that views use, state equal byte by byte.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulsar
+
+from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.rollout.instance_config import InstanceConfig
+from pulsar_pipeline.runtime.event import Position
+from pulsar_pipeline.runtime.order import input_numbers
+from pulsar_pipeline.runtime.pieces import join
+from pulsar_pipeline.schemas.codec import Decoder
+from pulsar_pipeline.schemas.wire import version_of, writer_lookup
+from pulsar_pipeline.statelog.fold import Fed, Fold
+from pulsar_pipeline.statelog.keys import log_key
+from pulsar_pipeline.statelog.lineage import Lineage, Verdict, judge
+from pulsar_pipeline.statelog.records import Claim
+from pulsar_pipeline.statelog.runs import expand
+from pulsar_pipeline.statelog.stamp import PROPERTY, Stamp, parse
+from pulsar_pipeline.statelog.topics import StateLogReader
+from tests.support.serial import serial_run
+
+READ_TIMEOUT_MS = 10_000
+QUIET_MS = 200
+"""Without a record for so long, a log that nobody writes to any more has been read."""
+
+
+class Wrong(AssertionError):
+    """The promise was broken; the text says where and how."""
+
+
+class LogWatch:
+    """Reads a partition's state log as it grows."""
+
+    def __init__(self, client: pulsar.Client, topic: str, key: bytes) -> None:
+        self.fold = Fold()
+        self.fed: Counter[Fed] = Counter()
+        self.owner_pid = 0
+        """Of the process whose claim is the latest that won."""
+        self._reader = StateLogReader(client, topic, log_key(key, topic), None)
+
+    def look(self, timeout_ms: int = 1) -> None:
+        """Take in what has come."""
+        while (read := self._reader.read(timeout_ms)) is not None:
+            record, identity = read
+            fed = self.fold.feed(record, identity)
+            self.fed[fed] += 1
+            if isinstance(record, Claim) and fed is Fed.CLAIM_WON:
+                self.owner_pid = int(record.writer.rpartition(":")[2])
+
+    @property
+    def positions(self) -> dict[str, Position]:
+        commit = self.fold.commit
+        return {} if commit is None else {name: Position(*at) for name, at in commit.positions.items()}
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What counts of an output partition, in order."""
+
+    stamps: list[Stamp]
+    records: list[dict[str, Any]]
+    keys: list[str]
+    verdicts: Counter[Verdict]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A partition found right."""
+
+    events: int
+    verdicts: Counter[Verdict]
+    fed: Counter[Fed]
+
+
+class Checker:
+    """The partitions of one deployment."""
+
+    def __init__(self, client: pulsar.Client, config: InstanceConfig, key: bytes, function: Path) -> None:
+        """`function` is the folder of its source; `key` the tenant's state key."""
+        assert config.output is not None
+        assert config.state_topic is not None
+        self._client, self._config, self._function, self._output = client, config, function, config.output.topic
+        state, _ = parse_topic(config.state_topic)
+        self._partitions = config.output.partitions
+        self.logs = [LogWatch(client, state.partition(number), key) for number in range(self._partitions)]
+        self._decode_output = Decoder(None, writer_lookup(client, self._output))
+        self._decoders = {
+            name: Decoder(None, writer_lookup(client, binding.topic)) for name, binding in config.inputs.items()
+        }
+
+    def look(self) -> None:
+        for log in self.logs:
+            log.look()
+
+    def wait_done(self, ends: dict[tuple[str, int], Position], timeout_s: float) -> None:
+        """Until commits have reached the last event of each (input, partition)."""
+
+        def behind() -> list[str]:
+            self.look()
+            return [
+                f"{name}-{number}: {self.logs[number].positions.get(name)} of {end}"
+                for (name, number), end in ends.items()
+                if self.logs[number].positions.get(name, Position(-1, -1, -1)) < end
+            ]
+
+        last: list[str] = []
+        deadline = time.monotonic() + timeout_s
+        while last := behind():
+            if time.monotonic() > deadline:
+                raise Wrong(f"not all was processed within {timeout_s} s: {'; '.join(last)}")
+            time.sleep(0.05)
+
+    def verify(self) -> list[Verified]:
+        """Once nothing is written any more. Raises Wrong."""
+        return [self._verify(number) for number in range(self._partitions)]
+
+    def close(self) -> None:
+        for log in self.logs:
+            log.close()
+
+    def _verify(self, number: int) -> Verified:
+        log = self.logs[number]
+        log.look(QUIET_MS)
+        commit = log.fold.commit
+        outputs = self._outputs(number)
+        where = f"partition {number}"
+        if commit is None:
+            raise Wrong(f"{where}: nothing was committed")
+        if len(outputs.stamps) != commit.seq:
+            raise Wrong(f"{where}: {len(outputs.stamps)} outputs count, the last commit tells of {commit.seq}")
+        events = self._in_order([stamp.runs for stamp in outputs.stamps] + [commit.runs], number)
+        reference = serial_run(self._function, events)
+        _same_list(f"{where}: outputs", reference.outputs, outputs.records)
+        _same_list(f"{where}: keys", reference.keys, outputs.keys)
+        _same_state(where, reference.state, join(log.fold.state))
+        return Verified(len(events), outputs.verdicts, log.fed)
+
+    def _in_order(self, runs: list[str], number: int) -> list[tuple[str, dict[str, Any]]]:
+        """The input events in the order of their processing; each has to be in it once."""
+        inputs = {name: self._input(name, number) for name in self._config.inputs}
+        names = list(input_numbers(self._config.inputs))
+        if len(names) == 1:
+            return [(names[0], record) for record in inputs[names[0]]]
+        order = [names[index] for text in runs for index in expand(text)]
+        processed, sent = Counter(order), Counter({name: len(events) for name, events in inputs.items()})
+        if processed != sent:
+            raise Wrong(f"partition {number}: by the runs {dict(processed)} were processed, of {dict(sent)} sent")
+        each = {name: iter(events) for name, events in inputs.items()}
+        return [(name, next(each[name])) for name in order]
+
+    def _input(self, name: str, number: int) -> list[dict[str, Any]]:
+        topic, _ = parse_topic(self._config.inputs[name].topic)
+        messages = read_partition(self._client, topic.partition(number))
+        return [self._decoders[name](message.data(), version_of(message)) for message in messages]
+
+    def _outputs(self, number: int) -> Outputs:
+        topic, _ = parse_topic(self._output)
+        outputs = Outputs([], [], [], Counter())
+        lineage = Lineage()
+        for message in read_partition(self._client, topic.partition(number)):
+            stamp = parse(message.properties()[PROPERTY])
+            before = lineage
+            verdict, lineage = judge(lineage, stamp)
+            outputs.verdicts[verdict] += 1
+            if verdict is Verdict.GAP:
+                raise Wrong(f"partition {number}: a gap in the outputs, {stamp} after {before}")
+            if verdict is Verdict.TAKE and isinstance(stamp, Stamp):
+                outputs.stamps.append(stamp)
+                outputs.records.append(self._decode_output(message.data(), version_of(message)))
+                outputs.keys.append(message.partition_key())
+        return outputs
+
+
+def read_partition(client: pulsar.Client, topic: str) -> list[pulsar.Message]:
+    """All that a partition holds that nobody writes to."""
+    reader = client.create_reader(topic, pulsar.MessageId.earliest)
+    messages = []
+    try:
+        while reader.has_message_available():
+            messages.append(reader.read_next(READ_TIMEOUT_MS))
+    finally:
+        reader.close()
+    return messages
+
+
+def _same_list(what: str, expected: list[Any], found: list[Any]) -> None:
+    for place, (one, other) in enumerate(zip(expected, found, strict=False)):
+        if one != other:
+            raise Wrong(f"{what} differ first at {place} (seq {place + 1}): {one} expected, {other} found")
+    if len(expected) != len(found):
+        raise Wrong(f"{what}: {len(expected)} expected, {len(found)} found")
+
+
+def _same_state(where: str, expected: dict[str, bytes], found: dict[str, bytes]) -> None:
+    different = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
+    if different:
+        told = "; ".join(f"{key}: {expected.get(key)!r} expected, {found.get(key)!r} found" for key in different[:3])
+        raise Wrong(f"{where}: state differs in {len(different)} of {len(expected)} keys: {told}")

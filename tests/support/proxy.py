@@ -1,0 +1,119 @@
+"""A proxy between instances and a broker, so that a test can drop or cut their connections.
+
+Brokers answer lookups with their own address, by which a client would go round the proxy. So that address is replaced
+in what the broker says; it has to be as long as the proxy's own, for the frames around it tell their length.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+_CHUNK = 1 << 16
+_MUTED_S = 0.2
+
+
+class Proxy:
+    """Runs in a thread of its own until `close`."""
+
+    def __init__(self, broker_url: str) -> None:
+        """`broker_url` is what the broker advertises: `pulsar://HOST:PORT` with a port of five digits."""
+        self._target = urlsplit(broker_url)
+        self._listener = _listener(len(str(self._target.port)))
+        port = self._listener.getsockname()[1]
+        self.url = f"pulsar://{self._target.hostname}:{port}"
+        self._address, self._own = broker_url.encode(), self.url.encode()
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._cut = self._refusing = self._muted = False
+        self._trigger: bytes | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+        self._thread.start()
+
+    def drop(self) -> None:
+        """Reset every connection; new ones are taken at once."""
+        self._loop.call_soon_threadsafe(self._abort)
+
+    def cut(self) -> None:
+        """Nothing goes through any more, and nobody is told: connections stay, new ones get no answer."""
+        self._cut = True
+
+    def refuse(self) -> None:
+        """Reset every connection, and take no new one."""
+        self._refusing = True
+        self.drop()
+
+    def mend(self) -> None:
+        """What was on its way while cut is lost, so those connections are reset; new ones go through."""
+        self._cut = self._refusing = self._muted = False
+        self.drop()
+
+    def lose_answers_to(self, text: bytes) -> None:
+        """Once the client sends something with this text in it, it goes through, but all answers are lost, and after
+        a moment the connections."""
+        self._trigger = text
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._abort)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listener))
+        self._loop.run_forever()
+        server.close()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.close()
+
+    def _abort(self) -> None:
+        for writer in self._connections:
+            writer.transport.abort()
+        self._connections.clear()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refusing:
+            writer.close()
+            return
+        self._connections.add(writer)
+        try:
+            there, broker = await asyncio.open_connection(self._target.hostname, self._target.port)
+        except OSError:
+            writer.close()
+            return
+        self._connections.add(broker)
+        await asyncio.gather(self._ask(reader, broker), self._answer(there, writer), return_exceptions=True)
+        self._connections -= {writer, broker}
+
+    async def _ask(self, client: asyncio.StreamReader, broker: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await client.read(_CHUNK):
+                if self._trigger is not None and self._trigger in data:
+                    self._trigger, self._muted = None, True
+                    self._loop.call_later(_MUTED_S, self.mend)
+                if not self._cut:
+                    broker.write(data)
+                    await broker.drain()
+        broker.close()
+
+    async def _answer(self, broker: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await broker.read(_CHUNK):
+                if not self._cut and not self._muted:
+                    client.write(data.replace(self._address, self._own))
+                    await client.drain()
+        client.close()
+
+
+def _listener(digits: int) -> socket.socket:
+    """A listening socket whose port has that many digits."""
+    while True:
+        listener = socket.create_server(("127.0.0.1", 0))
+        if len(str(listener.getsockname()[1])) == digits:
+            return listener
+        listener.close()
