@@ -28,7 +28,7 @@ from pulsar_pipeline.spec.model import Platform, Tenant
 
 TENANT, DEPLOYMENT = "acme", "failure-risk"
 FIRST_HTTP_PORT = 8000
-EVENTS_PER_S = 800.0
+EVENTS_PER_S = 500.0
 """Readings and labels together: a pace two cores keep up with beside two clusters."""
 
 _ENTITY, _IDENTITY = "machine_id", "reading_id"
