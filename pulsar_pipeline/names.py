@@ -79,6 +79,11 @@ def dead_letter_topic(tenant: str, namespace: str, deployment: str) -> TopicName
     return TopicName(tenant, namespace, f"{deployment}-dead-letters")
 
 
+def logs_topic(tenant: str, namespace: str, deployment: str) -> TopicName:
+    """What a deployment's instances log: text, one partition."""
+    return TopicName(tenant, namespace, f"{deployment}-logs")
+
+
 def state_topic(tenant: str, deployment: str) -> TopicName:
     """The state log of an exactly-once deployment; partition p is that of partition p of its inputs."""
     return TopicName(tenant, STATE_NAMESPACE, f"{deployment}-state")

@@ -19,6 +19,7 @@ from pulsar_pipeline.cli.output import out
 from pulsar_pipeline.clock import SystemClock
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.errors import RolloutError
+from pulsar_pipeline.names import logs_topic
 from pulsar_pipeline.rollout.logs import LogLine, LogTopicReader
 from pulsar_pipeline.spec.units import Seconds
 
@@ -53,20 +54,20 @@ def register(functions: typer.Typer) -> None:
         tenants: TenantsOption,
         as_json: JsonLinesOption = False,
     ) -> None:
-        """What the instances of a deployment log. The deployment needs a `log_topic` in the tenant's spec."""
+        """What the instances of a deployment log. Not there with `logs: false` in the tenant's spec."""
         tenant = tenant_spec(tenants, deployment.tenant)
-        ref = deployment_of(tenant, deployment.name).log_topic
-        if ref is None:
+        declared = deployment_of(tenant, deployment.name)
+        if not declared.logs:
             raise RolloutError(
                 "its logs go to files on the functions worker's machine only",
                 where=str(deployment),
-                mend="give it a log_topic (NAMESPACE/TOPIC) in the tenant's spec, apply, and deploy again",
+                mend="remove `logs: false` from it in the tenant's spec, apply, and deploy again",
             )
-        topic, partitions = str(tenant.topic_name(ref)), tenant.partitions_of(ref)
+        topic = str(logs_topic(tenant.tenant, declared.namespace, deployment.name))
         with (
             home_of(tenant, platform) as home,
             closing(open_client(home.cluster)) as client,
-            LogTopicReader(client, topic, partitions, cluster=tenant.home) as reader,
+            LogTopicReader(client, topic, 1, cluster=tenant.home) as reader,
         ):
             _print(reader.tail(lines, SystemClock().now_ms() - since * 1000), as_json=as_json)
             if follow:

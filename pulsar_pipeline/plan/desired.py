@@ -13,7 +13,7 @@ from pulsar_pipeline.cluster.state import (
     TenantInfo,
 )
 from pulsar_pipeline.errors import PlanError
-from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, dead_letter_topic, state_topic
+from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, dead_letter_topic, logs_topic, state_topic
 from pulsar_pipeline.plan.permissions import permissions_of
 from pulsar_pipeline.plan.policies import policies_of, state_policies
 from pulsar_pipeline.schemas.schema import Schema
@@ -107,7 +107,7 @@ def record_of(cluster: Cluster) -> ClusterRecord:
 
 def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName, DesiredTopic]:
     """The declared topics, and those of every deployment's own: dead letters, log, and the state log where it is
-    exactly-once; dead letters and state have as many partitions as its inputs."""
+    exactly-once; dead letters and state have as many partitions as its inputs, a log has one."""
     topics = {
         tenant.topic_name(ref): DesiredTopic(topic.partitions, schemas[topic.schema_file])
         for ref, topic in tenant.topics.items()
@@ -118,7 +118,6 @@ def topics_of(tenant: Tenant, schemas: Mapping[Path, Schema]) -> dict[TopicName,
         topics[dead_letters] = DesiredTopic(partitions, None)
         if name in tenant.exactly_once:
             topics[state_topic(tenant.tenant, name)] = DesiredTopic(partitions, None)
-        if deployment.log_topic is not None:
-            log = tenant.topic_name(deployment.log_topic)
-            topics.setdefault(log, DesiredTopic(tenant.partitions_of(deployment.log_topic), None))
+        if deployment.logs:
+            topics[logs_topic(tenant.tenant, deployment.namespace, name)] = DesiredTopic(1, None)
     return topics

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pulsar_pipeline.errors import RolloutError
-from pulsar_pipeline.names import TopicName, dead_letter_topic, state_topic, subscription
+from pulsar_pipeline.names import TopicName, dead_letter_topic, logs_topic, state_topic, subscription
 from pulsar_pipeline.package.manifest import Manifest
 from pulsar_pipeline.rollout.instance_config import USER_CONFIG_KEY, InstanceConfig, TopicBinding
 from pulsar_pipeline.spec.model import Deployment, Tenant
@@ -50,8 +50,8 @@ def function_config(tenant: Tenant, name: str, manifest: Manifest, digest: str) 
     }
     if deployment.output is not None:
         config["output"] = str(tenant.topic_name(deployment.output))
-    if deployment.log_topic is not None:
-        config["logTopic"] = str(tenant.topic_name(deployment.log_topic))
+    if deployment.logs:
+        config["logTopic"] = str(logs_topic(tenant.tenant, deployment.namespace, name))
     return config
 
 
@@ -63,9 +63,11 @@ def package_file_name(manifest: Manifest) -> str:
 def topics_of(tenant: Tenant, name: str) -> dict[TopicName, int]:
     """Every topic that must be there before deployment `name` runs → its partitions."""
     deployment = tenant.deployments[name]
-    refs = [*deployment.inputs.values(), *(ref for ref in (deployment.output, deployment.log_topic) if ref)]
-    topics = {tenant.topic_name(ref): tenant.partitions_of(ref) for ref in refs}
+    refs = [*deployment.inputs.values(), *([deployment.output] if deployment.output else [])]
+    topics = {tenant.topic_name(ref): tenant.topics[ref].partitions for ref in refs}
     topics[dead_letter_topic(tenant.tenant, deployment.namespace, name)] = input_partitions(tenant, deployment)
+    if deployment.logs:
+        topics[logs_topic(tenant.tenant, deployment.namespace, name)] = 1
     if name in tenant.exactly_once:
         topics[state_topic(tenant.tenant, name)] = input_partitions(tenant, deployment)
     return topics
@@ -147,6 +149,6 @@ def _user_config(
         guarantee=deployment.guarantee,
         state_topic=str(state_topic(tenant.tenant, name)) if name in tenant.exactly_once else None,
         event_timeout_s=deployment.event_timeout,
-        log_topic=None if deployment.log_topic is None else str(tenant.topic_name(deployment.log_topic)),
+        log_topic=str(logs_topic(tenant.tenant, deployment.namespace, name)) if deployment.logs else None,
     )
     return {**manifest.config, **deployment.config, USER_CONFIG_KEY: own.model_dump(mode="json")}

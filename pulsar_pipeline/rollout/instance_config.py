@@ -42,6 +42,7 @@ class InstanceConfig(BaseModel):
     guarantee: Guarantee
     event_timeout_s: float
     log_topic: str | None = None
+    """`persistent://tenant/namespace/NAME-logs`, with one partition; None for logs in files alone."""
     state_topic: str | None = None
     """`persistent://tenant/_state/NAME-state`, with as many partitions as the inputs; None unless exactly-once."""
     epoch: int = 1

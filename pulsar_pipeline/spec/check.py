@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pulsar_pipeline.errors import SpecError
-from pulsar_pipeline.names import PARTITION_SUFFIX, dead_letter_topic
+from pulsar_pipeline.names import PARTITION_SUFFIX, TopicName, dead_letter_topic, logs_topic
 from pulsar_pipeline.spec.guarantee import guarantee_problems
 from pulsar_pipeline.spec.model import Deployment, FunctionDefinition, Platform, Tenant
 from pulsar_pipeline.spec.problems import nearest, raise_all
@@ -145,19 +145,25 @@ def _limits(spec: _Spec) -> Iterator[SpecError]:
 
 def _topics(spec: _Spec) -> Iterator[SpecError]:
     tenant = spec.tenant
-    dead_letters = {
-        dead_letter_topic(tenant.tenant, deployment.namespace, name): name
-        for name, deployment in tenant.deployments.items()
-    }
+    derived = _derived_topics(tenant)
     for ref in tenant.topics:
         yield from _namespace(spec, ref.partition("/")[0], "topics", ref)
         if _PARTITION.search(ref):
             what = f"a topic's name cannot end like a partition's ({PARTITION_SUFFIX}N)"
             yield spec.error(what, "topics", ref, mend="give it another name")
-        taken = dead_letters.get(tenant.topic_name(ref))
+        taken = derived.get(tenant.topic_name(ref))
         if taken is not None:
-            what = f"this is the name of the dead-letter topic of deployment {taken!r}, which is made by itself"
+            what = f"this is the name of the {taken}, which is made by itself"
             yield spec.error(what, "topics", ref, mend="give it another name, or remove it")
+
+
+def _derived_topics(tenant: Tenant) -> dict[TopicName, str]:
+    """Topics that deployments bring with them → what they are. A log topic's name is taken even while it is off."""
+    found: dict[TopicName, str] = {}
+    for name, deployment in tenant.deployments.items():
+        for kind, topic_of in (("dead-letter", dead_letter_topic), ("log", logs_topic)):
+            found[topic_of(tenant.tenant, deployment.namespace, name)] = f"{kind} topic of deployment {name!r}"
+    return found
 
 
 def _namespace(spec: _Spec, name: str, *path: Key) -> Iterator[SpecError]:
@@ -190,18 +196,9 @@ def _references(spec: _Spec, name: str, deployment: Deployment) -> Iterator[Spec
         yield from _topic(spec, ref, *path, "inputs", input_name)
     if deployment.output is not None:
         yield from _topic(spec, deployment.output, *path, "output")
-    if deployment.log_topic is not None:
-        yield from _log_topic(spec, name, deployment.log_topic)
     if deployment.function not in spec.functions:
         what = f"there is no function {deployment.function!r}"
         yield spec.error(what, *path, "function", mend=nearest(deployment.function, spec.functions))
-
-
-def _log_topic(spec: _Spec, name: str, ref: str) -> Iterator[SpecError]:
-    path = ("deployments", name, "log_topic")
-    yield from _namespace(spec, ref.partition("/")[0], *path)
-    if ref in spec.tenant.topics:
-        yield spec.error(f"{ref!r} holds records; a log topic holds text", *path, mend="name a topic of its own")
 
 
 def _interface(spec: _Spec, name: str, deployment: Deployment) -> Iterator[SpecError]:

@@ -200,7 +200,7 @@ class Deployment(Model):
     function: Name
     """Folder under `functions/`."""
     namespace: Name
-    """Namespace that holds the Pulsar function and its dead-letter topic."""
+    """Namespace that holds the Pulsar function, its dead-letter topic and its log topic."""
     inputs: dict[Name, TopicRef] = Field(min_length=1)
     """The function's input name → the tenant's topic."""
     output: TopicRef | None = None
@@ -212,8 +212,9 @@ class Deployment(Model):
     """Handed to the function as its user config, over the function's own defaults."""
     event_timeout: Seconds = 30
     """A `process` call that takes longer counts as hung: the event is dead-lettered, the instance restarts."""
-    log_topic: TopicRef | None = None
-    """A topic of its own for the instances' log lines (text, no schema): apply makes it, with one partition."""
+    logs: StrictBool = True
+    """Whether the instances' log lines (text) go to a topic of their own, `NAME-logs` in the namespace, which apply
+    makes; they are in files on the functions worker's machine either way."""
 
 
 class View(Model):
@@ -247,10 +248,6 @@ class Tenant(Root):
         """The full name of a `NAMESPACE/TOPIC` reference."""
         namespace, _, topic = ref.partition("/")
         return TopicName(self.tenant, namespace, topic)
-
-    def partitions_of(self, ref: str) -> int:
-        """Partitions of a declared topic, or of a log topic, which is not declared and has one."""
-        return self.topics[ref].partitions if ref in self.topics else 1
 
     def clusters_of(self, namespace: str) -> tuple[str, ...]:
         """Clusters that hold a namespace."""

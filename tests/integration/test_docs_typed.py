@@ -14,7 +14,7 @@ import pytest
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.errors import ClusterError
 from pulsar_pipeline.rollout.worker import FunctionsWorker
-from pulsar_pipeline.spec.model import Deployment, Platform
+from pulsar_pipeline.spec.model import Platform
 from tests.support.clusters import given_platform
 from tests.support.pages import PAGES, Block, blocks
 from tests.support.remove import remove_tenant
@@ -26,9 +26,6 @@ NOT_TYPED = {
     "make demo": "CI runs it itself, on clusters of its own; here its end is made by AFTER_DEMO",
     "make test": "it is what runs this",
 }
-
-if "logs" not in Deployment.model_fields:
-    NOT_TYPED["pulsar-pipeline functions logs waterworks/pressure-watch -n 20 | grep unusual"] = "needs `logs: true`"
 
 PORTS = ("8000", "8001", "8010")
 """Replaced by free ones: whatever else runs on this machine may have these."""

@@ -54,7 +54,6 @@ class Verbs:
                     "namespace": "n",
                     "inputs": {"events": "n/events"},
                     "output": "n/results",
-                    "log_topic": "n/log",
                 }
                 | options
             },

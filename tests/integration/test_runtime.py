@@ -49,12 +49,11 @@ def spec(name: str) -> Tenant:
             "namespace": "results",
             "inputs": {"events": f"events/{case}"},
             "output": f"results/{case}",
-            "log_topic": "results/log",
         }
         | options
         for case, options in CASES.items()
     }
-    topics = {"results/log": {"partitions": 1, "schema": str(EVENT)}}
+    topics = {}
     for case in CASES:
         topics[f"events/{case}"] = {"partitions": PARTITIONS, "schema": str(EVENT), "key": "id"}
         topics[f"results/{case}"] = {"partitions": PARTITIONS, "schema": str(RESULT), "key": "id"}
@@ -276,7 +275,7 @@ def test_weaker_guarantees_deliver_too(deployed: Home, packages: Any, case: str)
 
 def test_the_log_topic_has_the_instances_log(deployed: Home, packages: Any) -> None:
     deployed.deploy("tenth", packages("tenth"))
-    topic = f"persistent://{deployed.tenant.tenant}/results/log"
+    topic = f"persistent://{deployed.tenant.tenant}/results/tenth-logs"
     wait_until(
         lambda: any(b'"running with' in line.data() for line in read_all(deployed.client, topic, 1)), 10, "a log line"
     )

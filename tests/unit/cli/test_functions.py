@@ -40,7 +40,7 @@ class Topics(FakeCluster):
     """Every topic is there."""
 
     def partitions(self, topic: Any) -> int:
-        return 2
+        return 1 if topic.topic.endswith("-logs") else 2
 
 
 @pytest.fixture
@@ -178,8 +178,12 @@ def test_restart_of_what_is_not_deployed(api: FunctionsApi, capsys: pytest.Captu
     assert f"mend: pulsar-pipeline functions deploy {NAME}" in ran.err
 
 
-def test_logs_without_a_log_topic_tell_the_mend(api: FunctionsApi, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_that_are_switched_off_tell_the_mend(
+    api: FunctionsApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = TENANT | {"deployments": {"machine-risk": TENANT["deployments"]["machine-risk"] | {"logs": False}}}
+    write(tmp_path / "tenants" / "acme.yaml", quiet)
     ran = functions(capsys, "logs", NAME, "--since", "2d")
     assert ran.code == ExitCode.ERROR
-    assert "give it a log_topic" in ran.err
+    assert "remove `logs: false`" in ran.err
     assert functions(capsys, "logs", NAME, "--since", "soon").code == ExitCode.USAGE

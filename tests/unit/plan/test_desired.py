@@ -169,11 +169,11 @@ def test_topics_and_dead_letters(schema: Path) -> None:
     assert (dead_letters.partitions, dead_letters.schema) == (4, None)
 
 
-def test_a_log_topic_is_made_without_being_declared(schema: Path) -> None:
-    spec = tenant(schema)
-    deployment = spec.deployments["risk"].model_copy(update={"log_topic": "models/log"})
-    logging = spec.model_copy(update={"deployments": {"risk": deployment}})
-    assert desired(logging)["west"].topics[TopicName("acme", "models", "log")] == DesiredTopic(1, None)
+def test_a_deployment_brings_its_log_topic_unless_it_is_off(schema: Path) -> None:
+    logs, spec = TopicName("acme", "models", "risk-logs"), tenant(schema)
+    assert desired(spec)["east"].topics[logs] == DesiredTopic(1, None)
+    off = spec.deployments["risk"].model_copy(update={"logs": False})
+    assert logs not in desired(spec.model_copy(update={"deployments": {"risk": off}}))["east"].topics
 
 
 def test_a_namespace_of_one_cluster_is_left_by_the_other(schema: Path) -> None:

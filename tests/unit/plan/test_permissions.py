@@ -17,13 +17,6 @@ def test_functions_get_nothing_where_no_deployment_goes(tmp_path: Path) -> None:
     assert granted["sensors"]["acme-functions"] == frozenset()
 
 
-def test_a_log_topic_counts_as_used(tmp_path: Path) -> None:
-    spec = tenant(tmp_path / "r.avsc", namespaces={"sensors": {}, "models": {}, "logs": {}})
-    deployment = spec.deployments["risk"].model_copy(update={"log_topic": "logs/risk"})
-    granted = permissions_of(spec.model_copy(update={"deployments": {"risk": deployment}}))
-    assert "produce" in granted["logs"]["acme-functions"]
-
-
 def test_the_api_consumes_only_predictions_that_are_served(tmp_path: Path) -> None:
     granted = permissions_of(tenant(tmp_path / "r.avsc"))
     assert granted["models"]["dashboard"] == {"consume"}

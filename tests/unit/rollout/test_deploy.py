@@ -26,7 +26,9 @@ class Topics(FakeCluster):
         self._missing = missing
 
     def partitions(self, topic: TopicName) -> int:
-        return 0 if topic.topic in self._missing else 4
+        if topic.topic in self._missing:
+            return 0
+        return 1 if topic.topic.endswith("-logs") else 4
 
 
 class Stage:

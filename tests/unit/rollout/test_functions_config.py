@@ -71,14 +71,14 @@ def test_the_function_is_called_like_its_deployment_and_lives_in_its_namespace()
 
 
 def test_topics_are_named_in_full() -> None:
-    made = config(log_topic="out/log")
+    made = config()
     assert made["inputSpecs"] == {"persistent://acme/in/readings": {}, "persistent://acme/in/labels": {}}
     assert made["output"] == "persistent://acme/out/risks"
-    assert made["logTopic"] == "persistent://acme/out/log"
+    assert made["logTopic"] == "persistent://acme/out/machine-risk-logs"
 
 
-def test_without_output_and_log_topic_the_keys_are_absent() -> None:
-    assert not config(output=None).keys() & {"output", "logTopic", "outputSchemaType"}
+def test_without_output_and_logs_the_keys_are_absent() -> None:
+    assert not config(output=None, logs=False).keys() & {"output", "logTopic", "outputSchemaType"}
 
 
 def test_python_gets_no_more_than_the_worker_accepts() -> None:
@@ -96,7 +96,7 @@ def test_the_deployments_config_goes_over_the_functions_defaults() -> None:
 
 
 def test_the_reserved_entry_tells_an_instance_all_it_needs() -> None:
-    own = InstanceConfig.model_validate(config(log_topic="out/log")["userConfig"][USER_CONFIG_KEY])
+    own = InstanceConfig.model_validate(config()["userConfig"][USER_CONFIG_KEY])
     assert own == InstanceConfig(
         deployment="machine-risk",
         digest="sha256:aa",
@@ -109,7 +109,7 @@ def test_the_reserved_entry_tells_an_instance_all_it_needs() -> None:
         subscription="function-machine-risk",
         guarantee="exactly_once",
         event_timeout_s=10,
-        log_topic="persistent://acme/out/log",
+        log_topic="persistent://acme/out/machine-risk-logs",
         state_topic="persistent://acme/_state/machine-risk-state",
         epoch=1,
     )
@@ -133,11 +133,11 @@ def test_a_package_of_another_function_is_refused() -> None:
 
 
 def test_the_topics_a_deployment_needs() -> None:
-    assert topics_of(tenant(log_topic="out/log"), "machine-risk") == {
+    assert topics_of(tenant(), "machine-risk") == {
         TopicName("acme", "in", "readings"): 4,
         TopicName("acme", "in", "labels"): 4,
         TopicName("acme", "out", "risks"): 4,
-        TopicName("acme", "out", "log"): 1,
+        TopicName("acme", "out", "machine-risk-logs"): 1,
         TopicName("acme", "out", "machine-risk-dead-letters"): 4,
         TopicName("acme", "_state", "machine-risk-state"): 4,
     }
@@ -158,7 +158,7 @@ def test_what_the_worker_adds_is_no_difference() -> None:
 
 
 def test_nulls_that_the_worker_drops_are_no_difference() -> None:
-    wanted = config(config={"note": None, "steps": [{"at": None, "by": 1}]})
+    wanted = config(logs=False, config={"note": None, "steps": [{"at": None, "by": 1}]})
     assert wanted["userConfig"][USER_CONFIG_KEY]["log_topic"] is None
     found = answered(wanted) | {"userConfig": dict(wanted["userConfig"])}
     found["userConfig"][USER_CONFIG_KEY] = {

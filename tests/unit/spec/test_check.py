@@ -159,6 +159,13 @@ def test_a_good_tenant(tmp_path):
             "topics.models/risk-dead-letters",
             "dead-letter topic of deployment 'risk'",
         ),
+        (
+            "  models/alarms:\n",
+            "  models/risk-logs:\n",
+            21,
+            "topics.models/risk-logs",
+            "log topic of deployment 'risk'",
+        ),
         # references of deployments
         (
             "function: risk",
@@ -188,8 +195,6 @@ def test_a_good_tenant(tmp_path):
             "deployments.risk.output",
             "no topic 'models/rsk' is declared",
         ),
-        ("parallelism: 2", "log_topic: logs/risk", 32, "deployments.risk.log_topic", "no namespace 'logs'"),
-        ("parallelism: 2", "log_topic: sensors/labels", 32, "deployments.risk.log_topic", "a log topic holds text"),
         # the function's interface
         (
             "      labels: sensors/labels\n",
