@@ -15,7 +15,6 @@ from pulsar_pipeline.spec.load import load_platform
 from pulsar_pipeline.spec.model import Platform
 from tests.support.clusters import Tokens, given_platform, running
 
-
 # A busy machine is no finding: examples may take as long as they need.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
