@@ -46,9 +46,10 @@ def on(*inputs: str) -> Callable[[Method], Method]:
 
 
 class StreamFunction(pulsar.Function):  # type: ignore[misc]  # the client library has no types
-    """Subclass it, mark handlers with `on`; construct without arguments. State lives on the instance.
+    """Subclass it, mark handlers with `on`; construct without arguments.
 
-    An instance serves one partition owner and is called from one thread at a time.
+    State that shall survive is in `Models` or the context's; what is on the instance lives as long as its process. An
+    instance serves one process, which may own several partitions, and is called from one thread at a time.
     """
 
     handlers: ClassVar[Mapping[str, str]] = {}

@@ -38,6 +38,8 @@ AFTER_DEMO = """
 . .venv/bin/activate
 for tenant in acme globex; do
   pulsar-pipeline token create --role $tenant-functions --out .local/secrets/functions/$tenant.token
+  key=.local/secrets/functions/$tenant.key
+  [ -e $key ] || pulsar-pipeline token state-key create --out $key
 done
 pulsar-pipeline token create --role acme-app --out .local/secrets/acme-app.token
 pulsar-pipeline apply acme globex --yes
@@ -74,7 +76,7 @@ def reader(
 def _remove(platform: Platform, workspace: Workspace) -> None:
     """What the pages declared and deployed, as far as the clusters let one."""
     with AdminHttp("west", platform.clusters["west"]) as http, suppress(ClusterError):
-        FunctionsWorker(http).delete(workspace.here("waterworks"), "pumps", "pressure-watch")  # a failed page left it
+        FunctionsWorker(http).delete(workspace.here("waterworks"), "scores", "pressure-watch")  # a failed page left it
     for tenant in TENANTS:
         remove_tenant(platform, workspace.here(tenant))
 
