@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -10,10 +9,10 @@ import typer
 from pulsar_pipeline.apply.audit import Audit, audit_file, role_of
 from pulsar_pipeline.apply.execute import Outcome, check_deletes, execute
 from pulsar_pipeline.cli.options import FunctionsOption, PlatformOption, TenantsOption, YesOption
-from pulsar_pipeline.cli.output import JsonOption, err, out, print_json
+from pulsar_pipeline.cli.output import JsonOption, agree, err, out, print_json
 from pulsar_pipeline.cli.plan import TenantsArgument, load_specs, open_clusters, show
 from pulsar_pipeline.clock import SystemClock
-from pulsar_pipeline.errors import PipelineError, PlanError
+from pulsar_pipeline.errors import PipelineError
 from pulsar_pipeline.plan.describe import describe
 from pulsar_pipeline.plan.explain import plan_document
 from pulsar_pipeline.plan.make import clusters_of, make_plan
@@ -49,20 +48,12 @@ def register(app: typer.Typer) -> None:
             check_deletes(made, allow_delete=allow_delete)
             outcome = Outcome((), (), None)
             if made.steps:
-                _agree(yes=yes)
+                agree("Apply this plan?", yes=yes)
                 audit = Audit(audit_file(platform), SystemClock())
                 audit.start(made, {name: role_of(loaded.clusters[name]) for name in names})
                 outcome = execute(made, clusters, _Listener(audit, len(made.steps)))
                 audit.end(outcome)
         report(made, outcome, as_json=as_json)
-
-
-def _agree(*, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise PlanError("nobody is there to agree to the plan; nothing was changed", mend="run apply with --yes")
-    typer.confirm("Apply this plan?", abort=True)
 
 
 class _Listener:

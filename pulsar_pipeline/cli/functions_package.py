@@ -12,6 +12,7 @@ from pulsar_pipeline.cli.options import FunctionsOption
 from pulsar_pipeline.cli.output import JsonOption, err, out, print_json
 from pulsar_pipeline.package.build import BuiltPackage, build_package
 from pulsar_pipeline.package.provided import runtime_distributions
+from pulsar_pipeline.package.requirements import FILE_NAME as LOCK_NAME
 from pulsar_pipeline.settings import Settings
 
 EPILOG = "Example: pulsar-pipeline functions package predictive_maintenance --slim --out dist"
@@ -39,7 +40,8 @@ def package(
     The package is run once on the function's sample, with nothing around it, before it is there.
     """
     if not as_json:
-        err.print(f"building {name}: fetching what its lock pins, then running its sample …")
+        locked = "fetching what its lock pins, then " if (functions / name / LOCK_NAME).is_file() else ""
+        err.print(f"building {name}: {locked}running its sample …")
     built = build_named(functions / name, slim=slim, out_folder=out_folder, cache=Settings().cache)
     size = built.path.stat().st_size
     if as_json:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pulsar_pipeline.cli.options import YesOption
-from pulsar_pipeline.cli.output import JsonOption, err, out, print_rows
+from pulsar_pipeline.cli.output import JsonOption, agree, err, out, print_rows
 from pulsar_pipeline.errors import LocalError
 from pulsar_pipeline.local import foreground
 from pulsar_pipeline.local.clusters import DEFAULT_NAMES, LocalClusters, Machine
@@ -113,8 +113,7 @@ def logs(
 
 def reset(*, folder: FolderOption, yes: YesOption = False) -> None:
     """Stop the clusters and delete their data; tokens stay."""
-    if not yes:
-        typer.confirm(f"Delete all data of the clusters in {folder}?", abort=True)
+    agree(f"Delete all data of the clusters in {folder}?", yes=yes)
     _clusters(folder).reset()
     err.print("deleted")
 

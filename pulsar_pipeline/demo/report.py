@@ -77,6 +77,11 @@ def quality(stats: FunctionStats, names: Sequence[str]) -> list[dict[str, Any]]:
     """One row per instance: what its own model came to, by the metrics its function records."""
     return [
         {"instance": each.instance, "events": each.processed, "failed": each.user_failures}
-        | {name: round(each.metrics[name], 3) for name in names if name in each.metrics}
+        | {name: _figure(each.metrics[name]) for name in names if name in each.metrics}
         for each in stats.instances
     ]
+
+
+def _figure(value: float) -> float | int:
+    """Three places, and none of a whole number: a count is one."""
+    return int(value) if value.is_integer() else round(value, 3)

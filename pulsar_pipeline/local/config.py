@@ -75,6 +75,7 @@ _BROKER = {
     "allowAutoTopicCreationType": "non-partitioned",
     "systemTopicEnabled": True,
     "topicLevelPoliciesEnabled": True,
+    "acknowledgmentAtBatchIndexLevelEnabled": True,
     "brokerDeduplicationEnabled": False,  # switched on per namespace
     "backlogQuotaDefaultLimitBytes": -1,
     "backlogQuotaCheckIntervalInSeconds": 10,

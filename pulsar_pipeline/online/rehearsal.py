@@ -95,7 +95,8 @@ def rehearse(function: Any, codecs: Codecs | None, events: Iterable[Event], cont
                 key = codecs.key_of(output, event.key) if codecs else event.key
                 outputs.append(Output(seen, key, event.event_time_ms, index))
         except Exception as error:  # noqa: BLE001 - the edge to an author's code: any failure is that event's
-            errors.append(EventError(index, reason, error))
+            refused = reason == "failed" and isinstance(error, DataError)
+            errors.append(EventError(index, "invalid" if refused else reason, error))
     last = {name: values[-1] for name, values in context.metrics.items()}
     return Results(outputs, last, context.metrics, context.published, errors)
 

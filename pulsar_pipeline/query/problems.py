@@ -20,6 +20,14 @@ TYPE_PREFIX = "urn:pulsar-pipeline:problem:"
 RETRY_AFTER_S = 1
 CHALLENGE = 'Bearer realm="pulsar-pipeline"'
 
+_FRAMEWORK: Mapping[int, tuple[str, str | None]] = {
+    400: ("bad-request", None),
+    404: ("not-found", "there is nothing at this path"),
+    405: ("method-not-allowed", "this path does not take the method"),
+    413: ("request-entity-too-large", None),
+}
+"""The framework's own refusals: status → slug, which stays the same whatever Python calls the status, and detail."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -85,11 +93,8 @@ def _headers(error: PipelineError) -> dict[str, str]:
 async def _framework(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    slug = HTTPStatus(error.status_code).name.lower().replace("_", "-")
-    detail = {404: "there is nothing at this path", 405: "this path does not take the method"}.get(
-        error.status_code, str(error.detail)
-    )
-    return problem(request, error.status_code, slug, detail, headers=error.headers)
+    slug, detail = _FRAMEWORK.get(error.status_code, (f"http-{error.status_code}", None))
+    return problem(request, error.status_code, slug, detail or str(error.detail), headers=error.headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

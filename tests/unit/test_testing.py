@@ -53,10 +53,17 @@ def test_a_bad_event_is_set_aside_and_the_others_go_on(tmp_path: Path) -> None:
     assert str(results.errors[1]) == "event 2 failed: ValueError: unlucky"
 
 
-def test_an_output_that_does_not_fit_is_the_functions_failure(tmp_path: Path) -> None:
+def test_an_event_that_the_function_refuses_is_invalid(tmp_path: Path) -> None:
+    refusal = "from pulsar_pipeline.errors import DataError; raise DataError('no such day')"
+    code = ECHO.replace("return {", f"{refusal}\n        return {{")
+    [error] = run_function(write_function(tmp_path, code=code), [reading("a", 1)]).errors
+    assert str(error) == "event 0 invalid: DataError: no such day"
+
+
+def test_an_output_that_does_not_fit_is_invalid_too(tmp_path: Path) -> None:
     code = ECHO.replace("{**event, ", "{")
     [error] = run_function(write_function(tmp_path, code=code), [reading("a", 1)]).errors
-    assert error.reason == "failed"
+    assert error.reason == "invalid"
     assert "id" in str(error)
 
 

@@ -139,3 +139,13 @@ def test_a_shell_completes_verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         run(capsys)
     assert exited.value.code == 0
     assert capsys.readouterr().out.split() == ["status", "stats"]
+
+
+def test_a_declined_question_is_an_error_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(typer, "confirm", lambda *_args, **_options: False)
+    ran = run(capsys, "local", "reset", "--folder", tmp_path)
+    assert ran.code == ExitCode.ERROR
+    assert "not agreed; nothing was changed" in ran.err
