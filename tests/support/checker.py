@@ -13,6 +13,7 @@ from typing import Any
 
 import pulsar
 
+from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
 from pulsar_pipeline.runtime.event import Position
@@ -46,16 +47,23 @@ class LogWatch:
         self.fed: Counter[Fed] = Counter()
         self.owner_pid = 0
         """Of the process whose claim is the latest that won."""
+        self.commits: Counter[int] = Counter()
+        """By process."""
         self._reader = StateLogReader(client, topic, log_key(key, topic), None)
 
     def look(self, timeout_ms: int = 1) -> None:
-        """Take in what has come."""
+        """Take in what has come. Raises Wrong where the log contradicts itself."""
         while (read := self._reader.read(timeout_ms)) is not None:
             record, identity = read
-            fed = self.fold.feed(record, identity)
+            try:
+                fed = self.fold.feed(record, identity)
+            except StateLogError as error:
+                raise Wrong(f"the state log is broken: {error}") from error
             self.fed[fed] += 1
             if isinstance(record, Claim) and fed is Fed.CLAIM_WON:
                 self.owner_pid = int(record.writer.rpartition(":")[2])
+            if fed is Fed.COMMIT:
+                self.commits[self.owner_pid] += 1
 
     @property
     def positions(self) -> dict[str, Position]:

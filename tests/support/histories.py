@@ -6,6 +6,7 @@ faults at the same times but need not meet the same moment again.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import threading
@@ -22,10 +23,10 @@ import pulsar
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.cluster.state_keys import load_state_key, state_key_file
+from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.package.build import BuiltPackage
 from pulsar_pipeline.rollout.functions_config import function_config
 from pulsar_pipeline.rollout.instance_config import USER_CONFIG_KEY, InstanceConfig
-from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.schemas.codec import Encoder
 from pulsar_pipeline.schemas.schema import load_schema
@@ -100,10 +101,22 @@ class Feeder:
     def start(self) -> None:
         self._thread.start()
 
+    def burst(self, count: int) -> None:
+        """So many at once, as fast as they can be sent. Not while events flow."""
+        for _ in range(count):
+            self._send()
+        for producer in self._producers.values():
+            producer.flush()
+
+    def halt(self) -> None:
+        """No more events; what was sent may still be on its way."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
     def finish(self) -> None:
         """Stop, and wait until all is stored."""
-        self._stop.set()
-        self._thread.join()
+        self.halt()
         for (name, number), producer in self._producers.items():
             identity = producer.send(self._event(name), partition_key="last")
             self.ends[name, number] = Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
@@ -112,9 +125,12 @@ class Feeder:
     def _run(self) -> None:
         while not self._stop.wait(self._pause):
             for _ in range(self._each):
-                name = "rules" if self._rng.random() < 0.1 else "deposits"
-                number = self._rng.randrange(PARTITIONS)
-                self._producers[name, number].send_async(self._event(name), None, partition_key=str(self.sent))
+                self._send()
+
+    def _send(self) -> None:
+        name = "rules" if self._rng.random() < 0.1 else "deposits"
+        producer = self._producers[name, self._rng.randrange(PARTITIONS)]
+        producer.send_async(self._event(name), None, partition_key=str(self.sent))
 
     def _event(self, name: str) -> bytes:
         self.sent += 1
@@ -130,7 +146,8 @@ def _producer(client: pulsar.Client, topic: str, number: int, name: str) -> Any:
         parse_topic(topic)[0].partition(number),
         schema=wire_schema(_schema(name)),
         initial_sequence_id=1,
-        batching_max_publish_delay_ms=2,
+        batching_enabled=True,
+        batching_max_publish_delay_ms=5,
         block_if_queue_full=True,
         send_timeout_millis=0,
     )
@@ -212,9 +229,10 @@ class Team:
         """Pid → when it was resumed."""
 
     def fill(self) -> None:
-        for instance_id in range(self.parallelism):
-            for which in range(len(self._proxies)):
-                self.members[instance_id, which] = self._start(instance_id, which)
+        """Start what is missing."""
+        for slot in itertools.product(range(self.parallelism), range(len(self._proxies))):
+            if slot not in self.members:
+                self.members[slot] = self._start(*slot)
 
     def _start(self, instance_id: int, which: int) -> Instance:
         instance = self._launcher.start(instance_id, self.parallelism, self._proxies[which].url)
@@ -229,8 +247,7 @@ class Team:
                 self._note_end(instance, now)
                 self.paused.pop(slot, None)
                 del self.members[slot]
-                if slot[0] < self.parallelism:
-                    self.members[slot] = self._start(*slot)
+        self.fill()
         for slot, until in list(self.paused.items()):
             if now >= until:
                 self.resume(slot)

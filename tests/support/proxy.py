@@ -13,7 +13,7 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 _CHUNK = 1 << 16
-_MUTED_S = 0.2
+_LOST_S = 0.2
 
 
 class Proxy:
@@ -27,7 +27,7 @@ class Proxy:
         self.url = f"pulsar://{self._target.hostname}:{port}"
         self._address, self._own = broker_url.encode(), self.url.encode()
         self._connections: set[asyncio.StreamWriter] = set()
-        self._cut = self._refusing = self._muted = False
+        self._cut = self._refusing = False
         self._trigger: bytes | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
@@ -48,16 +48,16 @@ class Proxy:
 
     def mend(self) -> None:
         """What was on its way while cut is lost, so those connections are reset; new ones go through."""
-        self._cut = self._refusing = self._muted = False
+        self._cut = self._refusing = False
         self.drop()
 
-    def lose_answers_to(self, text: bytes) -> None:
-        """Once the client sends something with this text in it, it goes through, but all answers are lost, and after
-        a moment the connections."""
+    def lose_from(self, text: bytes) -> None:
+        """Once the client sends something with this text in it, this and all after it is lost, and after a moment the
+        connections."""
         self._trigger = text
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._abort)
+        self._refusing = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
@@ -66,10 +66,14 @@ class Proxy:
         server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listener))
         self._loop.run_forever()
         server.close()
-        for task in asyncio.all_tasks(self._loop):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._loop.run_until_complete(self._ended())
         self._loop.close()
+
+    async def _ended(self) -> None:
+        """Connections end by themselves once they are reset."""
+        while len(asyncio.all_tasks()) > 1:
+            self._abort()
+            await asyncio.sleep(0.01)
 
     def _abort(self) -> None:
         for writer in self._connections:
@@ -94,20 +98,21 @@ class Proxy:
         with suppress(OSError):
             while data := await client.read(_CHUNK):
                 if self._trigger is not None and self._trigger in data:
-                    self._trigger, self._muted = None, True
-                    self._loop.call_later(_MUTED_S, self.mend)
-                if not self._cut:
-                    broker.write(data)
-                    await broker.drain()
+                    self._trigger, self._cut = None, True
+                    self._loop.call_later(_LOST_S, self.mend)
+                await self._pass_on(data, broker)
         broker.close()
 
     async def _answer(self, broker: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await broker.read(_CHUNK):
-                if not self._cut and not self._muted:
-                    client.write(data.replace(self._address, self._own))
-                    await client.drain()
+                await self._pass_on(data.replace(self._address, self._own), client)
         client.close()
+
+    async def _pass_on(self, data: bytes, to: asyncio.StreamWriter) -> None:
+        if not self._cut:
+            to.write(data)
+            await to.drain()
 
 
 def _listener(digits: int) -> socket.socket:

@@ -1,0 +1,177 @@
+"""Histories that lead straight to the moments at which a wrong runtime shows: each finds certain bugs, and finds
+nothing in the runtime as it is."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tests.support import planted
+from tests.support.checker import Checker, Verified, Wrong
+from tests.support.histories import Feeder, Ground
+from tests.support.instances import Instance, Launcher, ended
+from tests.support.proxy import Proxy
+from tests.support.wait import wait_until
+
+ENTRY = Path(planted.__file__)
+STEP_TIMEOUT_S = 20.0
+ENDS_WITHIN_S = 3.0
+"""After it can reach the cluster again, a replaced instance has ended; leaves a loaded machine some time."""
+ENDED_ITSELF = 9
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One deployment, its events, and a proxy between its instances and the broker."""
+
+    launcher: Launcher
+    checker: Checker
+    feeder: Feeder
+    proxy: Proxy
+    broker_url: str
+    bugs: tuple[str, ...]
+    settle_s: float
+    running: list[Instance]
+
+    def start(self, *, proxied: bool = False, **tunes: Any) -> Instance:
+        launcher = replace(self.launcher, entry=ENTRY, environment=planted.environment(*self.bugs, **tunes))
+        instance = launcher.start(0, 1, self.proxy.url if proxied else self.broker_url)
+        self.running.append(instance)
+        return instance
+
+    def wait_commits(self, instance: Instance, count: int = 1) -> None:
+        """Until the instance has committed so many times in every partition, or has ended."""
+
+        def enough() -> bool:
+            self.checker.look()
+            return instance.code is not None or all(log.commits[instance.pid] >= count for log in self.checker.logs)
+
+        self.wait(enough, f"instance {instance.pid} has committed {count} times")
+
+    def wait(self, condition: Any, what: str, timeout_s: float = STEP_TIMEOUT_S) -> None:
+        try:
+            wait_until(condition, min(timeout_s, self.settle_s), what, poll_s=0.005)
+        except AssertionError as error:
+            raise Wrong(str(error)) from error
+
+    def settle(self) -> list[Verified]:
+        """With the last instance at work: all is processed, and right."""
+        self.feeder.finish()
+        self.checker.wait_done(self.feeder.ends, self.settle_s)
+        for instance in self.running:
+            if instance.code is None:
+                instance.stop()
+                instance.wait_ended()
+        return self.checker.verify()
+
+
+@contextmanager
+def stage(
+    ground: Ground, deployment: str, *bugs: str, settle_s: float = 30.0, per_s: float = 1500.0
+) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        client, checker = stack.enter_context(ground.checker(deployment))
+        proxy = Proxy(ground.cluster.broker_url)
+        stack.callback(proxy.close)
+        feeder = Feeder(client, ground.config(deployment), random.Random(1), per_s)
+        stack.callback(feeder.halt)
+        running: list[Instance] = []
+        stack.enter_context(ended(running))
+        yield Stage(
+            ground.launcher(deployment),
+            checker,
+            feeder,
+            proxy,
+            ground.cluster.broker_url,
+            bugs,
+            settle_s,
+            running,
+        )
+
+
+def killed_twice(on: Stage) -> list[Verified]:
+    """An owner is killed long after its last commit; the next one right at its first, with outputs still to be made
+    again."""
+    on.feeder.start()
+    first = on.start(commit_every_s=0.8)
+    on.wait_commits(first)
+    time.sleep(0.5)
+    first.kill()
+    second = on.start(commit_every_s=0.01, max_batch=20, event_s=0.001, checkpoint_bytes=1)
+    on.wait_commits(second)
+    second.kill()
+    on.start()
+    return on.settle()
+
+
+def killed_at_commits(on: Stage) -> list[Verified]:
+    """An owner whose outputs stay with the client for long is killed when a commit has come."""
+    on.feeder.start()
+    first = on.start(commit_every_s=0.1, linger_ms=1000)
+    on.wait_commits(first, 2)
+    first.kill()
+    on.start()
+    return on.settle()
+
+
+def cut_off(on: Stage) -> list[Verified]:
+    """An owner is cut off with events in hand; another claims, marks and dies; then the first is back."""
+    on.feeder.burst(12_000)
+    first = on.start(proxied=True, event_s=0.0003, commit_every_s=0.2)
+    on.wait_commits(first)
+    on.proxy.refuse()
+    second = on.start(end_once_recovered=ENDED_ITSELF)
+    code = second.wait_ended(STEP_TIMEOUT_S)
+    if code != ENDED_ITSELF:
+        raise Wrong(f"the second instance ended with {code}:\n{second.told()[-2000:]}")
+    on.proxy.mend()
+    on.wait(lambda: first.code is not None, "the replaced instance ends", ENDS_WITHIN_S)
+    on.start()
+    return on.settle()
+
+
+def first_outputs_lost(on: Stage) -> list[Verified]:
+    """A connection is lost, and with it the first outputs on their way."""
+    on.feeder.start()
+    on.proxy.lose_from(b"1.1:1:")
+    first = on.start(proxied=True)
+    on.wait_commits(first, 3)
+    return on.settle()
+
+
+def handed_over(on: Stage) -> list[Verified]:
+    """An owner is told to stop, and the next takes its place, three times."""
+    on.feeder.start()
+    for _ in range(3):
+        instance = on.start()
+        on.wait_commits(instance)
+        instance.stop()
+        if code := instance.wait_ended():
+            raise Wrong(f"told to stop, the instance ended with {code}:\n{instance.told()[-2000:]}")
+    on.start()
+    return on.settle()
+
+
+def paused(on: Stage) -> list[Verified]:
+    """An owner is paused until another has taken over; resumed, it ends at once and changes nothing."""
+    on.feeder.start()
+    first = on.start()
+    on.wait_commits(first)
+    first.pause()
+    on.wait_commits(on.start())
+    first.resume()
+    resumed = time.monotonic()
+    on.wait(lambda: first.code is not None, "the replaced instance ends", ENDS_WITHIN_S)
+    print(f"ended {time.monotonic() - resumed:.2f} s after it was resumed")
+    return on.settle()
+
+
+SCENES = {
+    scene.__name__: scene
+    for scene in (killed_twice, killed_at_commits, cut_off, first_outputs_lost, handed_over, paused)
+}

@@ -1,0 +1,300 @@
+"""Runs an instance with the runtime spoiled, as fault tests want it: a script in place of the product's own.
+
+`PLANTED` names the bugs, with commas; `TUNED` is a JSON object of TUNES to make rare moments common. Nothing in the
+product knows of either.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pulsar_pipeline.runtime import (
+    committer,
+    exactly_once,
+    main,
+    owner,
+    partition_log,
+    processor,
+    promise,
+    recovery,
+    sink,
+    source,
+)
+from pulsar_pipeline.runtime.at_least_once import last_of_partition
+from pulsar_pipeline.statelog.fold import Fold
+from pulsar_pipeline.statelog.lineage import Lineage
+from pulsar_pipeline.statelog.records import Writer
+
+
+def patch(of: Any, name: str, value: Any) -> Any:
+    """Put `value` in the place of what is there; gives the original. Fails where nothing is."""
+    original = getattr(of, name)
+    setattr(of, name, value)
+    return original
+
+
+# ── bugs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ack_before_commit() -> None:
+    """Inputs are acknowledged when they have been processed."""
+
+    def batch_done(self: exactly_once.ExactlyOnce, processed: Sequence[Any]) -> None:
+        if processed:
+            self._committer._acknowledge(last_of_partition(processed))
+        original(self, processed)
+
+    original = patch(exactly_once.ExactlyOnce, "batch_done", batch_done)
+
+
+def _recovered(change: Callable[[owner.Owner], None]) -> None:
+    def recover(*args: Any) -> owner.Owner:
+        found: owner.Owner = original(*args)
+        change(found)
+        return found
+
+    original = patch(promise, "recover", recover)
+
+
+def seq_not_restored() -> None:
+    """A new owner counts its outputs from one."""
+
+    def change(found: owner.Owner) -> None:
+        found.seq = found.tail_seq = 0
+
+    _recovered(change)
+
+
+def positions_not_restored() -> None:
+    """A new owner takes for new whatever was not acknowledged."""
+
+    def change(found: owner.Owner) -> None:
+        found.positions.clear()
+        found.sequencer._seen.clear()
+
+    _recovered(change)
+
+
+def state_not_restored() -> None:
+    """A new owner begins with no state."""
+
+    def change(found: owner.Owner) -> None:
+        found.state = owner.PartitionState({})
+
+    _recovered(change)
+
+
+def order_not_replayed() -> None:
+    """A new owner takes events as they come, not in the order that outputs tell of."""
+
+    def change(found: owner.Owner) -> None:
+        found.sequencer._recorded.clear()
+
+    _recovered(change)
+
+
+def runs_not_restored() -> None:
+    """A new owner forgets the events between the last output and the commit."""
+
+    def change(found: owner.Owner) -> None:
+        found.runs.clear()
+
+    _recovered(change)
+
+
+def tail_not_read() -> None:
+    """A new owner marks its incarnation, but takes the commit's seq for the last output."""
+
+    def tail(client: Any, log: Any, partition: int, output: str, schema: Any, *_: Any) -> list[Any]:
+        recovery._mark(client, log, output, schema)
+        return []
+
+    patch(recovery, "_tail", tail)
+
+
+def tail_by_the_commits_incarnation() -> None:
+    """A new owner drops outputs from the tail that are older than the commit's writer."""
+
+    def recover(client: Any, log: Any, *args: Any) -> owner.Owner:
+        commit = log.fold.commit
+        begun = Lineage() if commit is None else Lineage(commit.epoch, commit.incarnation, commit.seq)
+        patch(recovery, "Lineage", lambda *_: begun)
+        return original(client, log, *args)
+
+    original = patch(promise, "recover", recover)
+
+
+def no_marker() -> None:
+    """A new owner reads the tail to where it ends at the time, and marks nothing."""
+
+    def mark(*_: Any) -> None:
+        return None
+
+    def tail(client: Any, log: Any, partition: int, output: str, *_: Any) -> list[Any]:
+        return []
+
+    patch(recovery, "_mark", mark)
+    patch(recovery, "_tail", tail)
+
+
+def claim_not_checked() -> None:
+    """An owner goes on although another had the claim, and does not look for newer ones."""
+    patch(partition_log.PartitionLog, "lost", lambda self: False)
+    patch(committer.Committer, "_look", lambda self: None)
+
+
+def claim_not_won() -> None:
+    """An owner takes any claim of its own for won."""
+
+    def won(self: partition_log.PartitionLog, mine: Any) -> bool:
+        original(self, mine)
+        return True
+
+    original = patch(partition_log.PartitionLog, "_won", won)
+
+
+def commit_not_read_back() -> None:
+    """Inputs are acknowledged when the commit is stored, and nobody looks for newer claims."""
+    patch(committer.Committer, "_read_back", lambda self, log, number: log._writer.flush())
+    patch(committer.Committer, "_look", lambda self: None)
+
+
+def commits_of_any_claim() -> None:
+    """Readers of the log take every commit for good."""
+
+    def counts(self: Fold, by: Writer) -> bool:
+        return True
+
+    patch(Fold, "_counts", counts)
+
+
+def initial_sequence_id_left_out() -> None:
+    """The producers of outputs begin with the client's own first sequence id."""
+
+    class Client:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def create_producer(self, topic: str, **options: Any) -> Any:
+            return self._client.create_producer(
+                topic, **{name: value for name, value in options.items() if name != "initial_sequence_id"}
+            )
+
+    def init(self: sink.Sink, client: Any, *args: Any) -> None:
+        original(self, Client(client), *args)
+
+    original = patch(sink.Sink, "__init__", init)
+
+
+def outputs_not_flushed() -> None:
+    """A commit is sent before the outputs it tells of are stored."""
+    patch(committer.Committer, "__init__", _without_flush(committer.Committer.__init__))
+
+
+def _without_flush(original: Callable[..., None]) -> Callable[..., None]:
+    def init(self: Any, logs: Any, flush: Any, *args: Any) -> None:
+        original(self, logs, lambda: None, *args)
+
+    return init
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    bug.__name__.replace("_", " "): bug
+    for bug in (
+        ack_before_commit,
+        seq_not_restored,
+        positions_not_restored,
+        state_not_restored,
+        order_not_replayed,
+        runs_not_restored,
+        tail_not_read,
+        tail_by_the_commits_incarnation,
+        no_marker,
+        claim_not_checked,
+        claim_not_won,
+        commit_not_read_back,
+        commits_of_any_claim,
+        initial_sequence_id_left_out,
+        outputs_not_flushed,
+    )
+}
+
+
+# ── tunes: what makes rare moments common, and is no bug ────────────────────────────────────────
+
+
+def commit_every_s(seconds: float) -> None:
+    patch(exactly_once, "COMMIT_EVERY_S", seconds)
+
+
+def checkpoint_bytes(count: int) -> None:
+    """A checkpoint is due after so many bytes of log."""
+    patch(partition_log, "_CHECKPOINT_BYTES", count)
+    patch(partition_log, "_CHECKPOINT_FACTOR", 0)
+
+
+def linger_ms(milliseconds: int) -> None:
+    """Outputs stay with the client for so long."""
+    patch(sink, "_LINGER_MS", milliseconds)
+
+
+def max_batch(count: int) -> None:
+    """So many events are taken at once, and a commit comes between batches only."""
+    patch(source, "MAX_BATCH", count)
+
+
+def event_s(seconds: float) -> None:
+    """Every event takes so long."""
+
+    def handle(self: processor.Processor, *args: Any) -> None:
+        time.sleep(seconds)
+        original(self, *args)
+
+    original = patch(processor.Processor, "handle", handle)
+
+
+def end_once_recovered(code: int) -> None:
+    """The process ends with this code when it has claimed and marked its partitions, before its first event."""
+
+    def keep(*args: Any) -> Any:
+        original(*args)
+        logging.shutdown()
+        os._exit(code)
+
+    from pulsar_pipeline.runtime import instance
+
+    original = patch(instance, "keep", keep)
+
+
+TUNES: dict[str, Callable[[Any], None]] = {
+    tune.__name__: tune
+    for tune in (commit_every_s, checkpoint_bytes, linger_ms, max_batch, event_s, end_once_recovered)
+}
+
+
+def environment(*bugs: str, **tunes: Any) -> dict[str, str]:
+    """What the script is to be started with."""
+    assert not (unknown := set(bugs) - BUGS.keys() | tunes.keys() - TUNES.keys()), unknown
+    return {"PLANTED": ",".join(bugs), "TUNED": json.dumps(tunes)}
+
+
+def _wanted() -> Iterator[None]:
+    for name in filter(None, os.environ.get("PLANTED", "").split(",")):
+        yield BUGS[name]()
+    for name, value in json.loads(os.environ.get("TUNED", "{}")).items():
+        yield TUNES[name](value)
+
+
+if __name__ == "__main__":
+    for _ in _wanted():
+        pass
+    code = main.main()
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
