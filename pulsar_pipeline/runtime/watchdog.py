@@ -13,6 +13,9 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 
+_CHECKS = 4
+"""Per timeout."""
+
 
 class InWork:
     """The event the loop is at, and since when: two plain attributes, since they are set for every event."""
@@ -34,7 +37,8 @@ class InWork:
 class Watchdog:
     """A thread that checks four times per timeout.
 
-    When an event takes longer than `timeout_s`, `on_hang(message, stack)` is called, which must end the process. A
+    When an event takes longer than `timeout_s`, `on_hang(message, stack)` is called, which must end the process. Time
+    is counted in checks that met the same event, for a clock goes on while the process is paused. A
     function that holds the interpreter lock would also hold this thread, so a timer below the interpreter ends the
     process after three times the timeout.
     """
@@ -62,10 +66,12 @@ class Watchdog:
         faulthandler.cancel_dump_traceback_later()
 
     def _run(self) -> None:
-        while not self._closed.wait(self._timeout_s / 4):
+        met, times = 0.0, 0
+        while not self._closed.wait(self._timeout_s / _CHECKS):
             self._last_resort(3 * self._timeout_s)
             message, since = self._in_work.message, self._in_work.since
-            if message is not None and time.monotonic() - since > self._timeout_s and self._still_at(message, since):
+            met, times = since, times + 1 if since == met else 1
+            if message is not None and times > _CHECKS and self._still_at(message, since):
                 self._on_hang(message, self._stack())
                 return
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.support import planted
 from tests.support.checker import Checker, Verified, Wrong
-from tests.support.histories import Feeder, Ground
+from tests.support.histories import EVENT_TIMEOUT_S, Feeder, Ground
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.proxy import Proxy
 from tests.support.wait import wait_until
@@ -171,7 +171,29 @@ def paused(on: Stage) -> list[Verified]:
     return on.settle()
 
 
+def paused_in_an_event(on: Stage) -> list[Verified]:
+    """An instance is paused in the midst of an event, for longer than an event may take; that is no hang."""
+    on.feeder.burst(400)
+    only = on.start(event_s=0.02, max_batch=50)
+    on.wait_commits(only)
+    only.pause()
+    time.sleep(EVENT_TIMEOUT_S + 1)
+    only.resume()
+    found = on.settle()
+    if only.code:
+        raise Wrong(f"the instance ended with {only.code}:\n{only.told()[-2000:]}")
+    return found
+
+
 SCENES = {
     scene.__name__: scene
-    for scene in (killed_twice, killed_at_commits, cut_off, first_outputs_lost, handed_over, paused)
+    for scene in (
+        killed_twice,
+        killed_at_commits,
+        cut_off,
+        first_outputs_lost,
+        handed_over,
+        paused,
+        paused_in_an_event,
+    )
 }

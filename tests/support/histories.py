@@ -41,6 +41,8 @@ PARTITIONS = 2
 FUNCTION = FUNCTIONS / "ledger"
 SETTLE_TIMEOUT_S = 60.0
 ACCOUNTS = 40
+EVENT_TIMEOUT_S = 4
+"""Shorter than pauses may be."""
 
 
 def ledger_tenant(name: str, histories: list[str]) -> Tenant:
@@ -60,7 +62,7 @@ def ledger_tenant(name: str, histories: list[str]) -> Tenant:
             "namespace": "ledger",
             "inputs": {"deposits": f"ledger/{each}-deposits", "rules": f"ledger/{each}-rules"},
             "output": f"ledger/{each}-balances",
-            "event_timeout": 10,
+            "event_timeout": EVENT_TIMEOUT_S,
         }
     return Tenant.model_validate(
         {

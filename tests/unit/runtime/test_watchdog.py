@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 from pulsar_pipeline.runtime.watchdog import InWork, Watchdog
+from tests.support.wait import wait_until
 
 
 def test_an_event_that_takes_too_long_is_reported_with_the_stack_of_the_loop() -> None:
@@ -32,5 +33,22 @@ def test_events_that_come_and_go_are_left_alone() -> None:
         in_work.start(number)
         done.wait(0.01)
         in_work.finish()
+    watchdog.close()
+    assert seen == []
+
+
+def test_a_pause_of_the_process_is_no_hang() -> None:
+    in_work, seen, checks = InWork(), [], []
+    in_work.start("the event")
+    in_work.since -= 1000  # by the clock it has taken far too long; the process was stopped meanwhile
+
+    def armed(_seconds: float) -> None:
+        checks.append(_seconds)
+        if len(checks) == 3:
+            in_work.finish()
+
+    watchdog = Watchdog(in_work, 0.1, lambda message, _stack: seen.append(message), last_resort=armed)
+    watchdog.start()
+    wait_until(lambda: len(checks) > 10, 5, "ten checks")
     watchdog.close()
     assert seen == []
