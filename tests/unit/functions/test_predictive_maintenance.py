@@ -172,7 +172,7 @@ def test_a_reading_that_is_no_number_is_its_own_error_and_spoils_nothing(torque)
     good = [reading(1), label(1), reading(3), label(3), reading(4)]
     clean = run(good)
     results = run_function(FUNCTION, [*good[:2], reading(2, torque_nm=torque), *good[2:]], FAST)
-    assert [(error.event, error.reason) for error in results.errors] == [(2, "failed")]
+    assert [(error.event, error.reason) for error in results.errors] == [(2, "invalid")]
     assert "reading 2: a measured value is not a finite number" in str(results.errors[0].error)
     assert risks(results) == risks(clean)
 
