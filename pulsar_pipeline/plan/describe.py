@@ -66,7 +66,7 @@ def describe(step: Step) -> Described:  # noqa: PLR0911 - one return per kind of
             text = f"leaves {cluster}: {_set(before)} → {_set(after)}"
             return Described("delete", "namespace", str(namespace), sorted(before), sorted(after), text, warning)
         case CreateTopic(_, topic, partitions):
-            return Described("create", "topic", topic.path, None, partitions, f"{partitions} partitions")
+            return Described("create", "topic", topic.path, None, partitions, _partitions(partitions))
         case GrowTopic(_, topic, before, after):
             warning = "keys move to other partitions: order by key and state by key start anew for those that move"
             return Described("update", "topic", topic.path, before, after, f"partitions {before} → {after}", warning)
@@ -138,6 +138,10 @@ def _policy_value(policy: Policy, value: PolicyValue) -> str:  # noqa: PLR0911 -
             return value.lower()
         case _:
             assert_never(value)
+
+
+def _partitions(number: int) -> str:
+    return "1 partition" if number == 1 else f"{number} partitions"
 
 
 def _set(names: frozenset[str]) -> str:

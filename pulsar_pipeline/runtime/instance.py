@@ -34,7 +34,7 @@ from pulsar_pipeline.runtime.hang import end_hung_instance
 from pulsar_pipeline.runtime.health import Health
 from pulsar_pipeline.runtime.logs import LogTopic
 from pulsar_pipeline.runtime.processor import Function, Output, Processor
-from pulsar_pipeline.runtime.promise import keep
+from pulsar_pipeline.runtime.promise import keep, state_key
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.source import Source, input_partitions
 from pulsar_pipeline.runtime.stats import Stats
@@ -95,6 +95,8 @@ class Instance:
         sink = Sink(client, self._schema_by_topic(schemas))
         context = self._context(bundle, client, sink)
         function = self._until_it_stands(lambda: bundle.construct(context))
+        if self._config.guarantee == "exactly_once":  # asked for here, where waiting for it holds no partitions
+            self._until_it_stands(lambda: state_key(self._arguments, self._settings.function_tokens))
         source = Source.acquire(
             client, self._config.subscription, self._partitions, self._stop, self._health.not_running
         )

@@ -12,7 +12,7 @@ from typing import Any
 import pulsar
 
 from pulsar_pipeline.cluster.state_keys import load_state_key, state_key_file
-from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.errors import InstanceError, TokenError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.at_least_once import AtLeastOnce
@@ -61,6 +61,19 @@ def keep(
             raise InstanceError(f"unknown guarantee {other!r}", mend="deploy again with this version")
 
 
+def state_key(arguments: Arguments, keys: Path | None) -> bytes:
+    """What the tenant's state is signed with; `keys` is the folder that has it. Raises InstanceError."""
+    if keys is None:
+        raise InstanceError(
+            "there is no folder of keys to sign the state with",
+            mend="set PULSAR_PIPELINE_FUNCTION_TOKENS for the functions worker",
+        )
+    try:
+        return load_state_key(state_key_file(keys, arguments.details.tenant))
+    except TokenError as error:
+        raise InstanceError(error.what, where=error.where, mend=error.mend) from error
+
+
 def _exactly_once(
     client: pulsar.Client,
     arguments: Arguments,
@@ -74,12 +87,7 @@ def _exactly_once(
     config = arguments.config
     if config.state_topic is None:
         raise InstanceError("the deployment has no state topic", mend="deploy again with this version")
-    if keys is None:
-        raise InstanceError(
-            "there is no folder of keys to sign the state with",
-            mend="set PULSAR_PIPELINE_FUNCTION_TOKENS for the functions worker",
-        )
-    key = load_state_key(state_key_file(keys, arguments.details.tenant))
+    key = state_key(arguments, keys)
     state_topic, _ = parse_topic(config.state_topic)
     numbers = input_numbers(config.inputs)
     who = f"{arguments.details.fully_qualified_name}/{arguments.instance_id}@{socket.gethostname()}:{os.getpid()}"

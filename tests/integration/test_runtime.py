@@ -13,6 +13,7 @@ from typing import Any
 import pulsar
 import pytest
 
+from pulsar_pipeline.cluster.state_keys import state_key_file
 from pulsar_pipeline.errors import RolloutError
 from pulsar_pipeline.schemas.codec import Encoder
 from pulsar_pipeline.schemas.schema import load_schema, schema_from_text
@@ -34,6 +35,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hangs": {"function": "counter", "config": {"hang_at": 7}, "event_timeout": 2},
     "refuses": {"function": "counter", "config": {"refuse_to_start": True}},
     "stillborn": {"function": "stillborn"},
+    "keyless": {"function": "counter"},
     "strangers": {"function": "counter"},
     "killed": {"function": "counter"},
     "chained": {"function": "counter", "inputs": {"events": "results/killed"}},
@@ -271,6 +273,19 @@ def test_weaker_guarantees_deliver_too(deployed: Home, packages: Any, case: str)
     deployed.send(f"events/{case}", events(100))
     wait_until(lambda: len(results(deployed, case)) >= 100, 20, "100 results")
     assert numbers(deployed, case) == set(range(1, 101))
+
+
+def test_without_the_key_of_its_state_an_instance_says_so_and_waits(
+    deployed: Home, packages: Any, platform_file: Path
+) -> None:
+    key = state_key_file(platform_file.parent / "secrets" / "functions", deployed.tenant.tenant)
+    away = key.rename(key.with_suffix(".away"))
+    try:
+        with pytest.raises(RolloutError, match=r"cannot read the state key: .* token state-key create"):
+            deployed.deploy("keyless", packages("keyless"))
+    finally:
+        away.rename(key)
+    wait_until(lambda: deployed.status("keyless").instances[0].running, 30, "the instance found the key")
 
 
 def test_the_log_topic_has_the_instances_log(deployed: Home, packages: Any) -> None:
