@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest
 
-.PHONY: help setup demo down test test-faults check lint types unit bench lock clean ci
+.PHONY: help setup demo down test soak check lint types unit bench lock clean ci
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ down: $(READY) ## Stop everything the demo started; its data stays until `make c
 
 test: $(READY) ## All tests, the integration tests on two real clusters included
 	@$(PYTEST)
+
+soak: $(READY) ## Two hundred random histories of faults of the exactly-once runtime (about an hour)
+	@PULSAR_PIPELINE_HISTORIES=$${PULSAR_PIPELINE_HISTORIES:-200} $(PYTEST) -s tests/faults/test_histories.py
 
 check: lint types unit ## Lint, types and unit tests (under a minute)
 

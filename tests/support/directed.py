@@ -165,9 +165,7 @@ def paused(on: Stage) -> list[Verified]:
     first.pause()
     on.wait_commits(on.start())
     first.resume()
-    resumed = time.monotonic()
     on.wait(lambda: first.code is not None, "the replaced instance ends", ENDS_WITHIN_S)
-    print(f"ended {time.monotonic() - resumed:.2f} s after it was resumed")
     return on.settle()
 
 

@@ -300,6 +300,7 @@ class Plan:
     events_per_s: float = 1500.0
     between_s: tuple[float, float] = (0.3, 1.5)
     pauses_s: tuple[float, ...] = (0.3, 1.0, 2.0, 6.0)
+    cuts_s: tuple[float, ...] = (0.2, 1.0, 3.0)
     faults: tuple[str, ...] = ("kill", "kill", "pause", "pause", "unload", "drop", "cut", "stop")
     doubled: int = 2
 
@@ -409,7 +410,7 @@ class History:
     def _cut(self) -> None:
         proxy = self._rng.choice(self._proxies)
         proxy.cut()
-        self._later.append((time.monotonic() + self._rng.choice((0.2, 1.0, 3.0)), proxy.mend))
+        self._later.append((time.monotonic() + self._rng.choice(self._plan.cuts_s), proxy.mend))
 
     def _unload(self) -> None:
         config = self._config

@@ -1,0 +1,91 @@
+"""Each directed scene is right with the runtime as it is, and each bug planted into it is found."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pulsar_pipeline.statelog.lineage import Lineage, Verdict
+from pulsar_pipeline.statelog.stamp import Marker, Stamp
+from tests.support import checker, planted
+from tests.support.checker import Wrong
+from tests.support.directed import SCENES, stage
+from tests.support.histories import Ground
+
+pytestmark = pytest.mark.cluster
+
+FOUND_BY = {
+    "ack before commit": "killed_twice",
+    "seq not restored": "killed_twice",
+    "positions not restored": "killed_twice",
+    "state not restored": "killed_twice",
+    "order not replayed": "killed_twice",
+    "runs not restored": "handed_over",
+    "tail not read": "killed_twice",
+    "tail by the commits incarnation": "killed_twice",
+    "no marker": "killed_twice",
+    "claim not checked": "cut_off",
+    "claim not won": "handed_over",
+    "commit not read back": "cut_off",
+    "commits of any claim": "cut_off",
+    "initial sequence id left out": "first_outputs_lost",
+    "outputs not flushed": "killed_at_commits",
+}
+TRIES = 3
+"""What a bug does depends on what was on its way at the moment; two tries are hardly ever needed."""
+
+Make = Callable[[str, list[str]], Ground]
+
+
+def deployment(*names: str) -> str:
+    return "-".join(names).replace(" ", "-").replace("_", "-")
+
+
+ALL = [
+    *(deployment(scene) for scene in SCENES),
+    *(deployment(bug, str(number)) for bug in (*FOUND_BY, "marker ignored") for number in range(TRIES)),
+]
+
+
+def find(ground: Make, scene: str, name: str, *bugs: str) -> Wrong:
+    """What the scene finds wrong."""
+    for number in range(TRIES):
+        with stage(ground("planted", ALL), deployment(name, str(number)), *bugs, settle_s=6.0) as on:
+            try:
+                SCENES[scene](on)
+            except Wrong as wrong:
+                return wrong
+    raise AssertionError(f"{name!r} was not found in {TRIES} tries")
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_nothing_is_found_in_the_runtime_as_it_is(ground: Make, scene: str) -> None:
+    with stage(ground("planted", ALL), deployment(scene)) as on:
+        verified = SCENES[scene](on)
+    assert all(partition.events for partition in verified)
+
+
+@pytest.mark.parametrize("bug", FOUND_BY)
+def test_a_planted_bug_is_found(ground: Make, bug: str) -> None:
+    sys.stdout.write(f"{find(ground, FOUND_BY[bug], bug, bug)}\n")
+
+
+def test_every_bug_is_looked_for() -> None:
+    assert FOUND_BY.keys() == planted.BUGS.keys()
+
+
+def test_a_view_that_ignores_markers_is_found(ground: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_seq_alone(lineage: Lineage, message: Any) -> tuple[Verdict, Lineage]:
+        if isinstance(message, Marker):
+            return Verdict.MARKER, lineage
+        assert isinstance(message, Stamp)
+        if message.seq <= lineage.seq:
+            return Verdict.REPEATED, lineage
+        verdict = Verdict.TAKE if message.seq == lineage.seq + 1 else Verdict.GAP
+        return verdict, lineage._replace(seq=message.seq)
+
+    monkeypatch.setattr(checker, "judge", by_seq_alone)
+    sys.stdout.write(f"{find(ground, 'cut_off', 'marker ignored')}\n")
