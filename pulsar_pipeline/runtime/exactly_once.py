@@ -12,14 +12,22 @@ from typing import Any
 
 import pulsar
 
+from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
 from pulsar_pipeline.runtime.event import InputPartition, Position, position_of
 from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
+from pulsar_pipeline.runtime.sink import MAX_PAYLOAD
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.statelog.stamp import PROPERTY, stamp_text
 
 COMMIT_EVERY_S = 0.2
 COMMIT_EVERY_EVENTS = 10_000
+
+MAX_OUTPUT = MAX_PAYLOAD - 8_000
+"""Bytes of an output and its key; the stamp has to fit beside them."""
+
+MAX_RUNS = 2_000
+"""Characters. Where so many events came without an output, the order of them is settled by a commit instead."""
 
 _SHARE_OF_TIME = 0.1
 """Most of the loop's time that snapshots may take: a state slow to serialise is committed less often."""
@@ -49,6 +57,7 @@ class ExactlyOnce:
         self._skipped = skipped
         self._next_commit = time.monotonic() + COMMIT_EVERY_S
         self._uncommitted = 0
+        self._unsent: pulsar.PulsarException | None = None
 
     def admit(self, messages: Sequence[Any]) -> list[Any]:
         due = []
@@ -72,6 +81,9 @@ class ExactlyOnce:
         return not self._skipped or (origin.full_name, position_of(message)) not in self._skipped
 
     def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
+        size = len(payload) + len(options.get("partition_key", ""))
+        if size > MAX_OUTPUT:  # before it has a number: each number has its output, or views miss one
+            raise DataError(f"an output of {size:,} bytes with its key is over the limit of {MAX_OUTPUT:,}")
         owner = self._owners[origin.partition]
         owner.seq += 1
         runs = owner.runs.text()
@@ -83,18 +95,25 @@ class ExactlyOnce:
             owner.mark = mark = Mark()
             callback = _noting(mark)
         stamp = stamp_text(owner.epoch, owner.incarnation, owner.seq, runs)
-        self._send(self._output_names[owner.partition], payload, callback, properties={PROPERTY: stamp}, **options)
+        try:
+            self._send(self._output_names[owner.partition], payload, callback, properties={PROPERTY: stamp}, **options)
+        except pulsar.PulsarException as error:
+            self._unsent = error  # not the event's fault; nothing may be committed any more
+            raise
 
     def state(self, partition: int) -> PartitionState:
         return self._owners[partition].state
 
     def batch_done(self, processed: Sequence[Any]) -> None:
-        self._committer.raise_error()
+        self._raise_errors()
         self._uncommitted += len(processed)
-        if self._uncommitted and (self._uncommitted >= COMMIT_EVERY_EVENTS or time.monotonic() >= self._next_commit):
+        if unsettled := [owner for owner in self._owners.values() if _is_long(owner)]:
+            self._settle_order(unsettled)
+        elif self._uncommitted and (self._uncommitted >= COMMIT_EVERY_EVENTS or time.monotonic() >= self._next_commit):
             self._commit()
 
     def drain(self) -> None:
+        self._raise_errors()
         if self._uncommitted:
             self._commit()
         self._committer.drain()
@@ -102,6 +121,18 @@ class ExactlyOnce:
     def settle(self, message: Any) -> None:  # noqa: ARG002 - its dead letter is what remembers it
         """Nothing to keep beyond the last commit: the event is skipped at the next start, as its dead letter tells."""
         self._committer.drain()
+
+    def _raise_errors(self) -> None:
+        self._committer.raise_error()
+        if self._unsent is not None:
+            raise self._unsent
+
+    def _settle_order(self, owners: Sequence[Owner]) -> None:
+        """Commit, and only then go on: recovery never goes back behind it, so no output need tell of the order of the
+        events up to here. Else a stamp, and a commit, would grow with every event until there is an output."""
+        for owner in owners:
+            owner.runs.clear()
+        self.drain()
 
     def _commit(self) -> None:
         started = time.monotonic()
@@ -129,6 +160,11 @@ class ExactlyOnce:
             everything=owner.state.everything() if self._committer.checkpoint_is_due(owner.partition) else None,
             messages=messages,
         )
+
+
+def _is_long(owner: Owner) -> bool:
+    """Too many runs since the last output. Not while outputs that exist are made again: those tell of them already."""
+    return owner.processed > 0 and owner.seq >= owner.tail_seq and len(owner.runs.text()) > MAX_RUNS
 
 
 def _noting(mark: Mark) -> Callable[[Any, Any], None]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime import exactly_once
 from pulsar_pipeline.runtime.committer import Snapshot
 from pulsar_pipeline.runtime.event import InputPartition, Position
@@ -129,3 +130,37 @@ def test_an_event_that_hung_the_function_is_passed_over_but_counts_in_the_order(
     made = guarantee(owner(), sink, FakeCommitter(), skipped={(READINGS.full_name, Position(1, 1, -1))})
     answer_readings(made, [message(READINGS, 1), message(READINGS, 2)])
     assert [sent.options["properties"]["pp"] for sent in sink.sent] == ["1.3:1:b2"]
+
+
+def test_an_output_that_is_too_large_has_no_number() -> None:
+    of, sink = owner(seq=5), FakeSink()
+    made = guarantee(of, sink, FakeCommitter())
+    (first,) = made.admit([message(READINGS, 1)])
+    made.begin(first)
+    with pytest.raises(DataError, match="over the limit"):
+        made.emit(READINGS, b"x" * exactly_once.MAX_OUTPUT, {"partition_key": "k"})
+    assert of.seq == 5
+    assert of.runs.text() == "b1"
+
+
+def test_the_order_of_many_events_without_an_output_is_settled_by_a_commit() -> None:
+    of, sink, committer = owner(), FakeSink(), FakeCommitter()
+    made = guarantee(of, sink, committer)
+    for entry in range(exactly_once.MAX_RUNS):
+        for origin in (LABELS, READINGS):
+            due = made.admit([message(origin, entry)])
+            made.begin(due[0])
+            made.batch_done(due)
+    assert len(of.runs.text()) <= exactly_once.MAX_RUNS
+    assert "" in {snapshot.runs for snapshot in committer.submitted}
+
+
+def test_the_order_is_not_settled_while_outputs_that_exist_are_made_again() -> None:
+    of, committer = owner(seq=5, tail_seq=6), FakeCommitter()
+    made = guarantee(of, FakeSink(), committer)
+    for entry in range(exactly_once.MAX_RUNS):
+        for origin in (LABELS, READINGS):
+            due = made.admit([message(origin, entry)])
+            made.begin(due[0])
+            made.batch_done(due)
+    assert "" not in {snapshot.runs for snapshot in committer.submitted}
