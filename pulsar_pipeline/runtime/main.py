@@ -38,6 +38,9 @@ def main() -> int:
     except InstanceError as error:
         logging.getLogger(__name__).error("%s", error)
         return EXIT_FAILED
+    except Exception:  # noqa: BLE001 - the process's edge: else threads that still run would keep it
+        logging.getLogger(__name__).exception("the instance ends")
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

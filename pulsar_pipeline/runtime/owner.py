@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
@@ -14,6 +15,9 @@ from pulsar_pipeline.statelog.runs import Runs
 
 _VALUE, _COUNTER, _OBJECT, _LINEAGE = "v:", "c:", "o:", "l:"
 """Key spaces of a partition's state: bytes, counters, live objects in pickled form, and how far stamped inputs are."""
+
+MAX_KEY = 10_000
+"""Characters of a state key."""
 
 
 class PartitionState:
@@ -29,13 +33,14 @@ class PartitionState:
         return self._values.get(_VALUE + key)
 
     def put(self, key: str, value: bytes) -> None:
-        self._set(_VALUE + key, value)
+        """Raises DataError for a key that the log cannot hold, as all that store something do."""
+        self._set(_VALUE + _checked(key), value)
 
     def delete(self, key: str) -> None:
         self._remove(_VALUE + key)
 
     def increment(self, key: str, amount: int) -> None:
-        self._set(_COUNTER + key, b"%d" % (self.counter(key) + amount))
+        self._set(_COUNTER + _checked(key), b"%d" % (self.counter(key) + amount))
 
     def counter(self, key: str) -> int:
         return int(self._values.get(_COUNTER + key, b"0"))
@@ -46,7 +51,7 @@ class PartitionState:
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         """The live object of a key, made by `factory` at first use; it counts as changed from now on."""
         if key not in self._objects:
-            stored = self._values.get(_OBJECT + key)
+            stored = self._values.get(_OBJECT + _checked(key))
             self._objects[key] = pickle.loads(stored) if stored is not None else factory()
         self._touched.add(key)
         return self._objects[key]
@@ -79,6 +84,21 @@ class PartitionState:
     def _remove(self, key: str) -> None:
         if self._values.pop(key, None) is not None:
             self._changed.add(key)
+
+
+def _checked(key: str) -> str:
+    """Refused with the event, before it is in a commit that nobody could write or read back."""
+    if "\0" in key or len(key) > MAX_KEY or (not key.isascii() and not _is_utf8(key)):
+        raise DataError(f"the state key {key[:100]!r} has a NUL, a lone surrogate, or over {MAX_KEY:,} characters")
+    return key
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass

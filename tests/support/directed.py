@@ -131,7 +131,7 @@ def cut_off(on: Stage) -> list[Verified]:
         raise Wrong(f"the second instance ended with {code}:\n{second.told()[-2000:]}")
     on.proxy.mend()
     on.wait(lambda: first.code is not None, "the replaced instance ends", ENDS_WITHIN_S)
-    on.start()
+    on.start(max_batch=50)  # so that it takes inputs in another order than the first
     return on.settle()
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime.owner import PartitionState
 
 
@@ -36,3 +39,12 @@ def test_counters() -> None:
     state = PartitionState({"c:n": b"40"})
     state.increment("n", 2)
     assert (state.counter("n"), state.counter("other")) == (42, 0)
+
+
+@pytest.mark.parametrize("key", ["a\0b", "\ud800", "k" * 10_001])
+def test_keys_that_the_log_cannot_hold_are_refused(key: str) -> None:
+    state = PartitionState({})
+    for store in (lambda: state.put(key, b"1"), lambda: state.increment(key, 1), lambda: state.object(key, list)):
+        with pytest.raises(DataError, match="state key"):
+            store()
+    assert state.snapshot() == {}
