@@ -38,7 +38,7 @@ def main() -> int:
     except InstanceError as error:
         logging.getLogger(__name__).error("%s", error)
         return EXIT_FAILED
-    except Exception:  # noqa: BLE001 - the process's edge: else threads that still run would keep it
+    except Exception:  # the process's edge: threads that still run would keep it alive otherwise
         logging.getLogger(__name__).exception("the instance ends")
         return EXIT_FAILED
 
