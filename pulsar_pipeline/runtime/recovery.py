@@ -100,7 +100,7 @@ def _tail(
                 )
             verdict, lineage = judge(lineage, stamp)
             if isinstance(stamp, Marker) and stamp.nonce == log.nonce:
-                return _checked(tail, verdict, output)
+                return _checked(tail, verdict, output, log)
             if verdict is Verdict.GAP:
                 raise InstanceError(f"outputs are missing before {text} at {position_of(message)}", where=output)
             if verdict is Verdict.TAKE and isinstance(stamp, Stamp):
@@ -111,8 +111,10 @@ def _tail(
         reader.close()
 
 
-def _checked(tail: list[Stamp], verdict: Verdict, output: str) -> list[Stamp]:
+def _checked(tail: list[Stamp], verdict: Verdict, output: str, log: PartitionLog) -> list[Stamp]:
     if verdict is not Verdict.MARKER:
+        if log.lost():  # paused between claim and marker, say
+            raise InstanceError("another instance has claimed the partition meanwhile", where=log.topic)
         raise InstanceError(
             "the output holds incarnations that the state log knows nothing of: was the log deleted?",
             where=output,
