@@ -114,6 +114,7 @@ def run_scenario(provider: Provider, folder: Path, name: str) -> Findings:
 def _make_tokens(project: Project, provider: Provider, tenant: Tenant) -> None:
     functions = provider.function_tokens / f"{tenant.tenant}.token"
     project.run("token", "create", "--role", functions_role(tenant.tenant), "--out", functions)
+    project.run("token", "state-key", "create", "--out", functions.with_suffix(".key"))
     for who in ("app", "stranger"):
         project.run("token", "create", "--role", f"{tenant.tenant}-{who}", "--out", _token_file(project, who))
 

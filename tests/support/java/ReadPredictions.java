@@ -34,7 +34,10 @@ public final class ReadPredictions {
                         .create();
                 PrintStream out = new PrintStream(arguments[3], "UTF-8")) {
             while (reader.hasMessageAvailable()) {
-                print(reader.readNext(10, TimeUnit.SECONDS), out);
+                Message<GenericRecord> message = reader.readNext(10, TimeUnit.SECONDS);
+                if (message.getValue() != null) { // a message without a value is a marker of the exactly-once protocol
+                    print(message, out);
+                }
             }
         }
     }
