@@ -21,17 +21,20 @@ Model = TypeVar("Model")
 
 
 class Models(Generic[Model]):
-    """`models[key]` is the live model of a key, made at first use. Whatever is done to it is part of the state."""
+    """`models[key]` is the live model of a key, made at first use. Whatever is done to it while the event is processed
+    is part of the state; so ask for it with each event, and keep none in an attribute."""
 
-    def __init__(self, context: Any, factory: Callable[[str], Model]) -> None:
-        """`context` is the one `setup` is given; `factory(key)` makes a new model."""
+    def __init__(self, context: Any, factory: Callable[[str], Model], *, name: str = "models") -> None:
+        """`context` is the one `setup` is given; `factory(key)` makes a new model. A function with several collections
+        gives each a name of its own."""
         self._kept = getattr(context, "get_state_object", None)
         self._factory = factory
+        self._name = name
         self._local: dict[str, Model] = {}
 
     def __getitem__(self, key: str) -> Model:
         if self._kept is not None:
-            model: Model = self._kept(key, lambda: self._factory(key))
+            model: Model = self._kept(f"{self._name}/{key}", lambda: self._factory(key))
             return model
         if key not in self._local:
             self._local[key] = self._factory(key)

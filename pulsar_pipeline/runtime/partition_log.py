@@ -29,7 +29,7 @@ class PartitionLog:
     def __init__(self, client: pulsar.Client, topic: str, key: bytes, epoch: int, who: str) -> None:
         """`topic` is the partition's full name; `key` signs its records; `who` names this instance for people.
 
-        Connects and reads the log up to where it stands. Raises InstanceError, StateLogError.
+        Connects; reading begins with `claim`. Raises InstanceError, StateLogError.
         """
         self.topic = topic
         self._key = key
@@ -40,10 +40,15 @@ class PartitionLog:
         self._since_checkpoint = 0
         self._checkpoint_bytes = 0
         self._writer = StateLogWriter(client, topic, f"{who}#{self.nonce}")
-        self._reader = StateLogReader(client, topic, key, find_start(client, topic, key))
+        self._start = find_start(client, topic, key)
+        self._reader = StateLogReader(client, topic, key, self._start)
 
     def claim(self) -> None:
-        """Take the partition: from here on only this object's commits count. Raises InstanceError."""
+        """Take the partition: from here on only this object's commits count. Raises InstanceError.
+
+        Where the log ends is known only by a record of one's own, so the first claim is usually lost: it is the mark
+        up to which the log is read.
+        """
         while True:
             before = self.fold.claim
             if before is not None and before.epoch > self.epoch:
@@ -53,7 +58,7 @@ class PartitionLog:
                     mend="deploy again in the tenant's present home",
                 )
             number = before.incarnation + 1 if before is not None and before.epoch == self.epoch else 1
-            mine = Claim(self.epoch, number, self.nonce, self._who, self.fold.checkpoint)
+            mine = Claim(self.epoch, number, self.nonce, self._who, self.fold.checkpoint or self._start)
             self._append(mine)
             self._writer.flush()
             if self._won(mine):
@@ -127,6 +132,7 @@ class PartitionLog:
                 raise InstanceError("the claim cannot be read back", where=self.topic)
             record, identity = read
             fed = self.fold.feed(record, identity)
+            self._since_checkpoint = 0 if fed is Fed.CHECKPOINT else self._since_checkpoint + _size(record)
             if isinstance(record, Claim) and record.nonce == mine.nonce and record.incarnation == mine.incarnation:
                 return fed is Fed.CLAIM_WON
 
@@ -141,3 +147,8 @@ class PartitionLog:
         sealed = seal(record, self._key)
         self._since_checkpoint += len(sealed)
         self._writer.append(sealed)
+
+
+def _size(record: Record) -> int:
+    """About how many bytes of state a record carries."""
+    return 0 if isinstance(record, Claim) else sum(len(entry.value or b"") for entry in record.entries)

@@ -75,18 +75,30 @@ class Processor:
         started = time.perf_counter()
         try:
             answer = self._process(record, self._context)
-            if answer is not None:
-                self._publish(answer, message, origin)
+            output = None if answer is None else self._encoded(answer, message)
         except DataError as error:
             self._set_aside(message, origin, Reason.INVALID, str(error), counts)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises belongs to this event alone
             _log.warning("the function failed on %s", origin.full_name, exc_info=error)
             self._set_aside(message, origin, Reason.FAILED, describe(error), counts)
         else:
-            counts.processed += 1
+            self._emit(output, message, origin, counts)
         counts.latency_ms += (time.perf_counter() - started) * 1e3
 
-    def _publish(self, answer: Any, message: Any, origin: InputPartition) -> None:
+    def _emit(
+        self, output: tuple[bytes, dict[str, Any]] | None, message: Any, origin: InputPartition, counts: Counts
+    ) -> None:
+        """What the client raises here is no fault of the event's: it ends the instance."""
+        try:
+            if output is not None:
+                self._guarantee.emit(origin, *output)
+        except DataError as error:
+            self._set_aside(message, origin, Reason.INVALID, str(error), counts)
+        else:
+            counts.processed += 1
+
+    def _encoded(self, answer: Any, message: Any) -> tuple[bytes, dict[str, Any]]:
+        """Payload and message options of an answer. Raises DataError."""
         output = self._output
         if output is None:
             raise DataError("the function answered, but the deployment has no output")
@@ -95,7 +107,7 @@ class Processor:
         options: dict[str, Any] = {"partition_key": key} if key else {}
         if event_time := message.event_timestamp():
             options["event_timestamp"] = event_time
-        self._guarantee.emit(origin, payload, options)
+        return payload, options
 
     def _set_aside(self, message: Any, origin: InputPartition, reason: Reason, text: str, counts: Counts) -> None:
         counts.user_exceptions += 1

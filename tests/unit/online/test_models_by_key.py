@@ -19,9 +19,16 @@ def test_models_are_the_contexts_where_it_keeps_them() -> None:
     context = Keeping()
     models = Models(context, lambda key: [key])
     models["m1"].append(1)
-    assert context.kept == {"m1": ["m1", 1]}
-    context.kept = {"m1": ["another partition's"]}
+    assert context.kept == {"models/m1": ["m1", 1]}
+    context.kept = {"models/m1": ["another partition's"]}
     assert models["m1"] == ["another partition's"]
+
+
+def test_collections_of_one_function_are_told_apart_by_name() -> None:
+    context = Keeping()
+    first, second = Models(context, lambda key: [key]), Models(context, lambda key: [key], name="scalers")
+    assert first["m1"] is not second["m1"]
+    assert sorted(context.kept) == ["models/m1", "scalers/m1"]
 
 
 def test_models_live_in_the_process_elsewhere() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulsar
 import pytest
 
 from pulsar_pipeline.errors import DataError
@@ -147,3 +148,15 @@ def test_an_answer_without_an_output_is_the_functions_fault(sink: FakeSink, stat
 def test_a_long_error_is_cut(processor: Processor, sink: FakeSink) -> None:
     handle(processor, FakeMessage(b"x" * 10_000))
     assert len(sink.sent[0].options["properties"]["error"]) == 2000
+
+
+def test_what_cannot_be_sent_ends_the_instance_and_is_no_dead_letter(sink: FakeSink, stats: Stats) -> None:
+    class Broken(Emitting):
+        def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
+            raise pulsar.PulsarException("fenced")
+
+    processor = build(sink, stats, key_field="id")
+    processor._guarantee = Broken(sink)  # type: ignore[assignment]
+    with pytest.raises(pulsar.PulsarException):
+        handle(processor, FakeMessage(b"2"))
+    assert sink.sent == []
