@@ -7,17 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.state import MemoryState, StateStore
+from pulsar_pipeline.runtime.unlogged import Send, Unlogged, last_of_partition
 
 _IN_FLIGHT = 4
 """Batches processed but not yet stored; the loop waits beyond that."""
 
-Send = Callable[..., None]
 
-
-class AtLeastOnce:
+class AtLeastOnce(Unlogged):
     """Flush, then acknowledge. `flush` and `acknowledge` are called from this object's thread."""
 
     def __init__(
@@ -28,27 +25,13 @@ class AtLeastOnce:
         output_partition: Callable[[int], str],
         stamped: StampedInputs,
     ) -> None:
-        self._send = send
-        self._flush = flush
-        self._acknowledge = acknowledge
-        self._output_partition = output_partition
-        self._stamped = stamped
-        self._state = MemoryState()
+        super().__init__(send, flush, acknowledge, output_partition, stamped)
         self._work: queue.Queue[Sequence[Any]] = queue.Queue(maxsize=_IN_FLIGHT)
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name="commit", daemon=True).start()
 
     def admit(self, messages: Sequence[Any]) -> list[Any]:
-        return [message for message, _ in self._stamped.those_that_count(messages)]
-
-    def begin(self, message: Any) -> bool:  # noqa: ARG002 - each event is as good as the other
-        return True
-
-    def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
-        self._send(self._output_partition(origin.partition), payload, **options)
-
-    def state(self, partition: int) -> StateStore:  # noqa: ARG002 - one state for the whole instance
-        return self._state
+        return self._those_that_count(messages)
 
     def batch_done(self, processed: Sequence[Any]) -> None:
         self._raise_error()
@@ -79,8 +62,3 @@ class AtLeastOnce:
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
-
-
-def last_of_partition(messages: Sequence[Any]) -> list[Any]:
-    """Of each partition's messages the last."""
-    return list({message.topic_name(): message for message in messages}.values())
