@@ -26,7 +26,7 @@ from pulsar_pipeline.runtime import (
     sink,
     source,
 )
-from pulsar_pipeline.runtime.at_least_once import last_of_partition
+from pulsar_pipeline.runtime.unlogged import last_of_partition
 from pulsar_pipeline.statelog.fold import Fold
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Writer
