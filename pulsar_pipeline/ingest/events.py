@@ -12,9 +12,7 @@ from pulsar_pipeline.ingest.rows import BadRow, Format, Row
 from pulsar_pipeline.schemas.codec import Encoder
 from pulsar_pipeline.schemas.schema import Schema
 from pulsar_pipeline.schemas.values import event_time_ms
-
-MAX_PAYLOAD_BYTES = 5_230_000
-"""Larger entries take a bookie down; the client would tell only the message's own callback."""
+from pulsar_pipeline.schemas.wire import MAX_PAYLOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ class EventMaker:
     def event(self, record: Mapping[str, Any], line: int = 0) -> Event:
         """The event of a record (Avro values). Raises DataError naming the field."""
         payload = self._encode(record)
-        if len(payload) > MAX_PAYLOAD_BYTES:
-            raise DataError(f"{len(payload)} bytes encoded; the most is {MAX_PAYLOAD_BYTES}")
+        if len(payload) > MAX_PAYLOAD:
+            raise DataError(f"{len(payload)} bytes encoded; the most is {MAX_PAYLOAD}")
         return Event(line, payload, self._key_of(record), self._time_of(record))
 
     def _key_of(self, record: Mapping[str, Any]) -> str | None:

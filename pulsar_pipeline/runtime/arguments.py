@@ -18,37 +18,18 @@ from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.rollout.instance_config import USER_CONFIG_KEY, InstanceConfig
 
 
-class _Details(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class Source(_Details):
-    """Where the worker thinks events come from; the authoritative inputs are in InstanceConfig."""
-
-    inputSpecs: dict[str, Any] = {}
-    subscriptionName: str = ""
-
-
-class Sink(_Details):
-    """Where outputs go, by the worker's account."""
-
-    topic: str = ""
-
-
-class FunctionDetails(_Details):
+class FunctionDetails(BaseModel):
     """`--function_details`: the JSON form of Pulsar's `FunctionDetails` message, the parts an instance uses."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     tenant: str
     namespace: str
     name: str
-    className: str
     logTopic: str = ""
     userConfig: str = ""
     secretsMap: str = ""
     parallelism: int = 1
-    autoAck: bool = True
-    source: Source = Source()
-    sink: Sink = Sink()
 
     @property
     def fully_qualified_name(self) -> str:
@@ -83,7 +64,6 @@ class Arguments(BaseModel):
     tls_allow_insecure: bool = False
     verify_hostname: bool = True
     secrets_provider: str
-    max_buffered: int
 
     @property
     def log_path(self) -> Path:
@@ -117,7 +97,6 @@ def _parser() -> argparse.ArgumentParser:
         "cluster_name": required,
         "metrics_port": {"type": int, "default": 0},
         "expected_healthcheck_interval": {"type": int, "default": -1},
-        "max_buffered_tuples": {"type": int, "default": 1024},
         "logging_directory": {"default": "logs"},
         "logging_file": {"default": "instance"},
         "logging_config_file": text,
@@ -187,5 +166,4 @@ def parse(argv: Sequence[str]) -> Arguments:
         tls_allow_insecure=raw.tls_allow_insecure_connection,
         verify_hostname=raw.hostname_verification_enabled,
         secrets_provider=raw.secrets_provider,
-        max_buffered=raw.max_buffered_tuples,
     )

@@ -16,8 +16,8 @@ from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
 from pulsar_pipeline.runtime.event import InputPartition, Position, position_of
 from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
-from pulsar_pipeline.runtime.sink import MAX_PAYLOAD
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
+from pulsar_pipeline.schemas.wire import MAX_PAYLOAD
 from pulsar_pipeline.statelog.stamp import PROPERTY, stamp_text
 
 COMMIT_EVERY_S = 0.2

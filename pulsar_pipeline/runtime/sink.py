@@ -12,9 +12,7 @@ from typing import Any
 import pulsar
 
 from pulsar_pipeline.errors import DataError
-
-MAX_PAYLOAD = 5_230_000
-"""Bytes; just under Pulsar's message size limit of 5 MiB with its headers."""
+from pulsar_pipeline.schemas.wire import MAX_PAYLOAD
 
 Callback = Callable[[Any, Any], None]
 

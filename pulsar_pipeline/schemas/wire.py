@@ -14,6 +14,10 @@ from pulsar_pipeline.schemas.schema import Schema, schema_from_text
 
 NO_VERSION = -1
 
+MAX_PAYLOAD = 5_230_000
+"""Bytes of a message, just under Pulsar's limit of 5 MiB with its headers. Larger entries take a bookie down, and the
+client tells only the message's own callback: so sizes are checked before sending."""
+
 _UNKNOWN_VERSION = pulsar.TopicNotFound
 
 

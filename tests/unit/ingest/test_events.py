@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from pulsar_pipeline.errors import DataError
-from pulsar_pipeline.ingest.events import MAX_PAYLOAD_BYTES, Event, EventMaker
+from pulsar_pipeline.ingest.events import Event, EventMaker
 from pulsar_pipeline.ingest.rows import BadRow, Format, Row
 from pulsar_pipeline.schemas.schema import schema_from_text
+from pulsar_pipeline.schemas.wire import MAX_PAYLOAD
 
 SCHEMA = schema_from_text(
     json.dumps(
@@ -72,6 +73,6 @@ def test_the_reason_names_the_field(changes: dict[str, str], reason: str) -> Non
 
 def test_an_event_too_large_for_a_bookie_is_refused() -> None:
     maker = EventMaker(SCHEMA, key=None, event_time=None)
-    record: dict[str, Any] = {"machine": "x" * MAX_PAYLOAD_BYTES, "at": 1, "kind": "L"}
+    record: dict[str, Any] = {"machine": "x" * MAX_PAYLOAD, "at": 1, "kind": "L"}
     with pytest.raises(DataError, match="the most is"):
         maker.event(record)
