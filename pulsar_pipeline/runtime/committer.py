@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulsar_pipeline.errors import InstanceError
-from pulsar_pipeline.runtime.event import Position, message_id
+from pulsar_pipeline.runtime.event import message_id
 from pulsar_pipeline.runtime.owner import Mark, Owner
 from pulsar_pipeline.runtime.partition_log import PartitionLog
-from pulsar_pipeline.statelog.records import Commit
-from pulsar_pipeline.statelog.records import Position as LogPosition
+from pulsar_pipeline.statelog.records import Commit, Position
 
 _IDLE_S = 0.2
 _READ_BACK_TIMEOUT_S = 30.0
@@ -133,7 +132,7 @@ def _commit_of(snapshot: Snapshot) -> Commit:
         nonce=owner.nonce,
         number=snapshot.number,
         parts=0,
-        positions={name: LogPosition(*position) for name, position in snapshot.positions.items()},
+        positions=snapshot.positions,
         seq=snapshot.seq,
         runs=snapshot.runs,
         outputs_from=_serialized(owner),

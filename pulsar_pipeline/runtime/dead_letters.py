@@ -9,9 +9,10 @@ from typing import Any
 import pulsar
 
 from pulsar_pipeline.names import parse_topic
-from pulsar_pipeline.runtime.event import InputPartition, Position, parse_position, position_of
+from pulsar_pipeline.runtime.event import InputPartition, parse_position, position_of
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.schemas.wire import NO_VERSION, version_of
+from pulsar_pipeline.statelog.records import Position
 
 _LAST_TIMEOUT_MS = 10_000
 _LONGEST_ERROR = 2000

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pulsar
 
-
-class Position(NamedTuple):
-    """Where an event stands in its partition; ordered as the partition is."""
-
-    ledger: int
-    entry: int
-    batch_index: int
-
-    def __str__(self) -> str:
-        return f"{self.ledger}:{self.entry}:{self.batch_index}"
+from pulsar_pipeline.statelog.records import Position
 
 
 def parse_position(text: str) -> Position:
@@ -27,7 +18,11 @@ def parse_position(text: str) -> Position:
 
 def position_of(message: Any) -> Position:
     """Position of a consumed `pulsar.Message`."""
-    identity = message.message_id()
+    return position_at(message.message_id())
+
+
+def position_at(identity: Any) -> Position:
+    """Position of a client's message id; that of a send callback has no partition, which a position does without."""
     return Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
 
 
@@ -48,4 +43,4 @@ class InputPartition:
 
 def message_id(partition: int, position: Position) -> pulsar.MessageId:
     """The client's identity of a position; those of send callbacks lack the partition, so it is always given."""
-    return pulsar.MessageId(partition, position.ledger, position.entry, position.batch_index)
+    return pulsar.MessageId(partition, position.ledger, position.entry, position.batch)

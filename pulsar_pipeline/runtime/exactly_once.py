@@ -14,10 +14,11 @@ import pulsar
 
 from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
-from pulsar_pipeline.runtime.event import InputPartition, Position, position_of
+from pulsar_pipeline.runtime.event import InputPartition, position_at, position_of
 from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.schemas.wire import MAX_PAYLOAD
+from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.stamp import PROPERTY, stamp_text
 
 COMMIT_EVERY_S = 0.2
@@ -170,6 +171,6 @@ def _is_long(owner: Owner) -> bool:
 def _noting(mark: Mark) -> Callable[[Any, Any], None]:
     def note(result: Any, identity: Any) -> None:
         if result == pulsar.Result.Ok and identity.ledger_id() >= 0:
-            mark.position = Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
+            mark.position = position_at(identity)
 
     return note

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pulsar_pipeline.runtime.event import Position
+from pulsar_pipeline.statelog.records import Position
 
 _Item = tuple[str, Position, Any]
 """Input, position, message."""

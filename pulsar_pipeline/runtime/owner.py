@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pulsar_pipeline.errors import DataError
-from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
+from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.runs import Runs
 
 _VALUE, _COUNTER, _OBJECT, _LINEAGE = "v:", "c:", "o:", "l:"

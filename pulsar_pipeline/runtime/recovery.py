@@ -9,12 +9,12 @@ from typing import Any
 import pulsar
 
 from pulsar_pipeline.errors import InstanceError
-from pulsar_pipeline.runtime.event import Position, message_id, position_of
+from pulsar_pipeline.runtime.event import message_id, position_at, position_of
 from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.runtime.owner import Owner, PartitionState
 from pulsar_pipeline.runtime.partition_log import PartitionLog
 from pulsar_pipeline.statelog.lineage import Lineage, Verdict, judge
-from pulsar_pipeline.statelog.records import Commit
+from pulsar_pipeline.statelog.records import Commit, Position
 from pulsar_pipeline.statelog.runs import Runs, expand
 from pulsar_pipeline.statelog.stamp import PROPERTY, Marker, Stamp, marker_text, parse
 
@@ -37,7 +37,7 @@ def recover(
     Raises InstanceError when the output contradicts the log.
     """
     commit = log.fold.commit
-    positions = {} if commit is None else {name: Position(*at) for name, at in commit.positions.items()}
+    positions = {} if commit is None else dict(commit.positions)
     outputs_from = None if commit is None or commit.outputs_from is None else _position(commit.outputs_from)
     seq = 0 if commit is None else commit.seq
     tail = [] if output is None else _tail(client, log, partition, output, schema, commit, outputs_from)
@@ -134,5 +134,4 @@ def _mark(client: pulsar.Client, log: PartitionLog, output: str, schema: Any) ->
 
 
 def _position(serialized: bytes) -> Position:
-    identity = pulsar.MessageId.deserialize(serialized)
-    return Position(identity.ledger_id(), identity.entry_id(), identity.batch_index())
+    return position_at(pulsar.MessageId.deserialize(serialized))

@@ -29,6 +29,9 @@ class Position(NamedTuple):
     entry: int
     batch: int
 
+    def __str__(self) -> str:
+        return f"{self.ledger}:{self.entry}:{self.batch}"
+
 
 class Entry(NamedTuple):
     """A change of state. A value of None deletes the key."""

@@ -16,7 +16,6 @@ import pulsar
 from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
-from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.runtime.order import input_numbers
 from pulsar_pipeline.runtime.pieces import join
 from pulsar_pipeline.schemas.codec import Decoder
@@ -24,7 +23,7 @@ from pulsar_pipeline.schemas.wire import version_of, writer_lookup
 from pulsar_pipeline.statelog.fold import Fed, Fold
 from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.lineage import Lineage, Verdict, judge
-from pulsar_pipeline.statelog.records import Claim
+from pulsar_pipeline.statelog.records import Claim, Position
 from pulsar_pipeline.statelog.runs import expand
 from pulsar_pipeline.statelog.stamp import PROPERTY, Stamp, parse
 from pulsar_pipeline.statelog.topics import StateLogReader
@@ -68,7 +67,7 @@ class LogWatch:
     @property
     def positions(self) -> dict[str, Position]:
         commit = self.fold.commit
-        return {} if commit is None else {name: Position(*at) for name, at in commit.positions.items()}
+        return {} if commit is None else dict(commit.positions)
 
     def close(self) -> None:
         self._reader.close()

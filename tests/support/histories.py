@@ -27,11 +27,11 @@ from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.package.build import BuiltPackage
 from pulsar_pipeline.rollout.functions_config import function_config
 from pulsar_pipeline.rollout.instance_config import USER_CONFIG_KEY, InstanceConfig
-from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.schemas.codec import Encoder
 from pulsar_pipeline.schemas.schema import load_schema
 from pulsar_pipeline.schemas.wire import wire_schema
 from pulsar_pipeline.spec.model import Platform, Tenant
+from pulsar_pipeline.statelog.records import Position
 from tests.support.checker import Checker, Verified
 from tests.support.deployed import FUNCTIONS
 from tests.support.instances import Instance, Launcher, ended

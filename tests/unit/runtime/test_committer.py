@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
-from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
-from pulsar_pipeline.statelog.records import Commit
+from pulsar_pipeline.statelog.records import Commit, Position
 from tests.support.wait import wait_until
 
 

@@ -9,10 +9,11 @@ import pytest
 from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime import exactly_once
 from pulsar_pipeline.runtime.committer import Snapshot
-from pulsar_pipeline.runtime.event import InputPartition, Position
+from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.exactly_once import ExactlyOnce
 from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.runtime.owner import Owner, PartitionState
+from pulsar_pipeline.statelog.records import Position
 from tests.unit.runtime.fakes import FakeMessage, FakeMessageId, FakeSink
 
 LABELS = InputPartition("labels", "persistent://a/b/labels", 0, "persistent://a/b/labels-partition-0")

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_pipeline.runtime.event import Position
 from pulsar_pipeline.runtime.order import Sequencer, input_numbers
+from pulsar_pipeline.statelog.records import Position
 
 NAMES = ("labels", "readings")
 
