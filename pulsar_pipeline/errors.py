@@ -14,6 +14,7 @@
     ├── RolloutError                   exit 1   409   a deployment cannot take the step asked for
     ├── StateLogError                  exit 1   500   a state log cannot be read, believed or written
     ├── InstanceError                  exit 1   500   a runtime instance cannot start or go on
+    ├── TransientError                 exit 1   503   a function cannot take an event now, and may be asked again
     ├── LocalError                     exit 1   500   the local clusters cannot be started or stopped
     ├── TokenError                     exit 1   401   a token cannot be made, read or believed
     └── QueryError                     exit 1   400   a query cannot be answered
@@ -145,6 +146,14 @@ class StateLogError(PipelineError):
 
 class InstanceError(PipelineError):
     slug = "instance"
+
+
+class TransientError(PipelineError):
+    """Raised by a function that waits on something which is away for a moment: the event is tried again, with longer
+    and longer pauses, before it becomes a dead letter."""
+
+    slug = "transient"
+    http_status = 503
 
 
 class LocalError(PipelineError):

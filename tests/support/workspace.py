@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pulsar_pipeline.local.ports import is_free
 from tests.support.pages import ROOT, Block
 from tests.support.wait import wait_until
 
@@ -101,11 +103,10 @@ class Workspace:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports for servers of a test. Below those that the system hands out, of which the functions worker takes one for
+    each instance: between the choice and the server's start it could take one of these."""
+    candidates = random.SystemRandom().sample(range(12_000, 20_000), 8_000)
+    return list(islice(filter(is_free, candidates), count))
 
 
 def _environment() -> dict[str, str]:
