@@ -102,3 +102,12 @@ def functions_role(tenant: str) -> str:
 def owned_partitions(partitions: int, parallelism: int, instance: int) -> list[int]:
     """The partitions of every input that one instance owns: p with p mod parallelism = instance."""
     return list(range(instance, partitions, parallelism))
+
+
+def java_string_hash(text: str) -> int:
+    """`text.hashCode() & Integer.MAX_VALUE` of Java, over UTF-16 code units: what keys get their partitions by."""
+    value = 0
+    units = text.encode("utf-16-be", "surrogatepass")
+    for high, low in zip(units[::2], units[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF

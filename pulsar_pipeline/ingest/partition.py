@@ -8,16 +8,9 @@ calls `java_string_hash`, or a producer per partition as here, which spares a ca
 
 from __future__ import annotations
 
+from pulsar_pipeline.names import java_string_hash
+
 _MOST_KEPT = 100_000
-
-
-def java_string_hash(text: str) -> int:
-    """`text.hashCode() & Integer.MAX_VALUE` of Java: over UTF-16 code units, 31 bits."""
-    value = 0
-    units = text.encode("utf-16-be", "surrogatepass")
-    for high, low in zip(units[::2], units[1::2], strict=True):
-        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
-    return value & 0x7FFFFFFF
 
 
 class Partitioner:

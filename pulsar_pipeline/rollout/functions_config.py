@@ -149,6 +149,9 @@ def _user_config(
         guarantee=deployment.guarantee,
         state_topic=str(state_topic(tenant.tenant, name)) if name in tenant.exactly_once else None,
         event_timeout_s=deployment.event_timeout,
+        retry=deployment.retry,
+        on_error=deployment.on_error,
+        concurrency=deployment.concurrency,
         log_topic=str(logs_topic(tenant.tenant, deployment.namespace, name)) if deployment.logs else None,
     )
     return {**manifest.config, **deployment.config, USER_CONFIG_KEY: own.model_dump(mode="json")}

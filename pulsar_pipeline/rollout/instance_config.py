@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from pulsar_pipeline.spec.model import Guarantee
+from pulsar_pipeline.spec.model import Guarantee, OnError, Retry
 
 USER_CONFIG_KEY = "pulsar_pipeline"
 
@@ -41,6 +41,9 @@ class InstanceConfig(BaseModel):
     subscription: str
     guarantee: Guarantee
     event_timeout_s: float
+    retry: Retry = Retry()
+    on_error: OnError = "dead_letter"
+    concurrency: int = 100
     log_topic: str | None = None
     """`persistent://tenant/namespace/NAME-logs`, with one partition; None for logs in files alone."""
     state_topic: str | None = None

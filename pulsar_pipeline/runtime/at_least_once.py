@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.unlogged import Send, Unlogged, last_of_partition
+from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.runtime.unlogged import DirectTurns
+
+COMMIT_EVERY_S = 0.2
 
 _IN_FLIGHT = 4
-"""Batches processed but not yet stored; the loop waits beyond that."""
+"""Commits on their way; the loop waits beyond that."""
 
 
-class AtLeastOnce(Unlogged):
+class AtLeastOnce:
     """Flush, then acknowledge. `flush` and `acknowledge` are called from this object's thread."""
 
+    gives_back: ClassVar[bool] = True
+
     def __init__(
-        self,
-        send: Send,
-        flush: Callable[[], None],
-        acknowledge: Callable[[Sequence[Any]], None],
-        output_partition: Callable[[int], str],
-        stamped: StampedInputs,
+        self, turns: DirectTurns, flush: Callable[[], None], acknowledge: Callable[[Sequence[Any]], None]
     ) -> None:
-        super().__init__(send, flush, acknowledge, output_partition, stamped)
+        self._turns = turns
+        self._flush = flush
+        self._acknowledge = acknowledge
         self._work: queue.Queue[Sequence[Any]] = queue.Queue(maxsize=_IN_FLIGHT)
         self._error: BaseException | None = None
+        self.due_at = time.monotonic() + COMMIT_EVERY_S
         threading.Thread(target=self._run, name="commit", daemon=True).start()
 
-    def admit(self, messages: Sequence[Any]) -> list[Any]:
-        return self._those_that_count(messages)
+    def admit(self, messages: Sequence[Any]) -> list[Turn]:
+        return self._turns.of(messages)
 
-    def batch_done(self, processed: Sequence[Any]) -> None:
+    def commit(self) -> None:
         self._raise_error()
-        if processed:
-            self._work.put(last_of_partition(processed))
+        if done := [message for lane in self._turns.lanes.values() for message in lane.take_done()]:
+            self._work.put(done)
+        self.due_at = time.monotonic() + COMMIT_EVERY_S
+
+    def batch_done(self) -> None:
+        self._raise_error()
+        if time.monotonic() >= self.due_at:
+            self.commit()
 
     def drain(self) -> None:
+        self.commit()
         self._work.join()
         self._raise_error()
 

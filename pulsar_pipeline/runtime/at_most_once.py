@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Any, ClassVar
 
-from pulsar_pipeline.runtime.unlogged import Unlogged, last_of_partition
+from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.runtime.unlogged import DirectTurns, last_of_partition
 
 
-class AtMostOnce(Unlogged):
+class AtMostOnce:
     """Acknowledge, then process."""
 
-    def admit(self, messages: Sequence[Any]) -> list[Any]:
+    gives_back: ClassVar[bool] = False
+
+    def __init__(
+        self, turns: DirectTurns, flush: Callable[[], None], acknowledge: Callable[[Sequence[Any]], None]
+    ) -> None:
+        self._turns = turns
+        self._flush = flush
+        self._acknowledge = acknowledge
+        self.due_at = inf
+
+    def admit(self, messages: Sequence[Any]) -> list[Turn]:
         if messages:
             self._acknowledge(last_of_partition(messages))
-        return self._those_that_count(messages)
+        return self._turns.of(messages)
 
-    def batch_done(self, processed: Sequence[Any]) -> None:
+    def commit(self) -> None:
+        """Nothing to keep."""
+
+    def batch_done(self) -> None:
         """Nothing to wait for."""
 
     def drain(self) -> None:

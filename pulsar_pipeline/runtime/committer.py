@@ -41,6 +41,8 @@ class Snapshot:
     """The whole state, where a checkpoint is due."""
     messages: list[Any]
     """The last event of each input, to acknowledge."""
+    release: Callable[[], None] | None = None
+    """Sends what waited for this commit to count."""
 
 
 class Committer:
@@ -112,6 +114,9 @@ class Committer:
         for snapshot in snapshots:
             self._read_back(self._logs[snapshot.owner.partition], snapshot.number)
         self._acknowledge([message for snapshot in snapshots for message in snapshot.messages])
+        for snapshot in snapshots:
+            if snapshot.release is not None:
+                snapshot.release()
 
     def _read_back(self, log: PartitionLog, number: int) -> None:
         deadline = time.monotonic() + _READ_BACK_TIMEOUT_S

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import pulsar
@@ -11,14 +13,25 @@ from pulsar.functions import serde as standard_serde
 
 from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.arguments import Arguments
+from pulsar_pipeline.runtime.direct_lane import DirectLane
+from pulsar_pipeline.runtime.effects import Effects
 from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.sink import Callback, Sink
-from pulsar_pipeline.runtime.state import MemoryState, StateStore
-from pulsar_pipeline.runtime.stats import Stats
+from pulsar_pipeline.runtime.outgoing import Outgoing, check_size
+from pulsar_pipeline.runtime.outlet import Callback
+from pulsar_pipeline.runtime.sink import Sink
+from pulsar_pipeline.runtime.state import MemoryState
+from pulsar_pipeline.runtime.stats import UserMetric
+from pulsar_pipeline.runtime.turn import Lane
+
+_LANE_OF_TASK: ContextVar[Lane | None] = ContextVar("lane of the event in work", default=None)
+"""Set where several events are in work at once: what was given this context in `setup` asks it, not the event's own."""
 
 
 class FunctionContext(pulsar.Context):  # type: ignore[misc]
-    """One per instance, used by the loop's thread: `begin` moves it to the event in work."""
+    """One per instance, used by the loop's thread: `enter` and `message` move it to the event in work.
+
+    What the event puts into the state or publishes is held back in `effects` until it has succeeded.
+    """
 
     def __init__(
         self,
@@ -28,7 +41,6 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         *,
         client: pulsar.Client,
         sink: Sink,
-        stats: Stats,
         logger: logging.Logger,
     ) -> None:
         self._arguments = arguments
@@ -36,44 +48,73 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         self._user_config = dict(user_config)
         self._secrets = secrets
         self._client = client
-        self._sink = sink
-        self._state: StateStore = MemoryState()  # of no event: what `setup` sees
-        self._stats = stats
+        self._lane: Lane = DirectLane(None, sink, MemoryState())  # of no event: what `setup` sees
         self._logger = logger
         self._serdes: dict[str, Any] = {}
-        self._message: Any = None
         self._origin: InputPartition | None = None
+        self._batch: Sequence[Any] = ()
+        self._recorded: dict[str, UserMetric] = {}
+        self._output_topic = self.get_output_topic()
+        self.message: Any = None
+        """The event that every `get_message_*` speaks of."""
+        self.effects = Effects(self._output_topic)
+        """What the event in work wants to change."""
 
-    def begin(self, message: Any, origin: InputPartition, state: StateStore) -> None:
-        """The event that every `get_message_*` speaks of from now on, and the state of its partition."""
-        self._state = state
-        self._message = message
-        self._origin = origin
+    def enter(self, origin: InputPartition, lane: Lane, batch: Sequence[Any] = ()) -> None:
+        """The partition whose events come now; `batch` are the events of a micro-batch."""
+        self._origin, self._lane, self._batch = origin, lane, batch
+        self.message = batch[-1] if batch else None
+
+    def of_event(self, message: Any, origin: InputPartition, lane: Lane) -> FunctionContext:
+        """A context for one of several events that are in work at once."""
+        own = copy.copy(self)
+        own._origin, own._lane, own.message = origin, lane, message
+        own.effects = Effects(self._output_topic)
+        _LANE_OF_TASK.set(lane)
+        return own
+
+    def prepared(self) -> None:
+        """`setup` is done: what it published goes out; what it put into the state was of no event, and is gone."""
+        self.effects.apply(self._lane)
+
+    def take_metrics(self) -> dict[str, UserMetric]:
+        """What was recorded since the last time."""
+        recorded = dict(self._recorded)
+        self._recorded.clear()
+        return recorded
 
     # ── the event in work ───────────────────────────────────────────────────────────────────────
 
     def get_message_id(self) -> Any:
-        return self._message.message_id()
+        return self.message.message_id()
 
     def get_message_key(self) -> str:
-        return str(self._message.partition_key())
+        return str(self.message.partition_key())
 
     def get_message_eventtime(self) -> int:
-        return int(self._message.event_timestamp())
+        return int(self.message.event_timestamp())
 
     def get_message_properties(self) -> dict[str, str]:
-        return dict(self._message.properties())
+        return dict(self.message.properties())
 
     def get_current_message_topic_name(self) -> str:
         if self._origin is None:
             raise InstanceError("there is no event in work")
         return self._origin.full_name
 
+    def get_message_keys(self) -> list[str]:
+        """Ours: the message keys of a micro-batch."""
+        return [str(message.partition_key()) for message in self._batch]
+
+    def get_message_eventtimes(self) -> list[int]:
+        """Ours: the event times of a micro-batch, in milliseconds; 0 where there is none."""
+        return [int(message.event_timestamp()) for message in self._batch]
+
     def get_partition_key(self) -> str:
         return self.get_message_key()
 
     def get_ordering_key(self) -> str:
-        return str(self._message.ordering_key())
+        return str(self.message.ordering_key())
 
     # ── the function ────────────────────────────────────────────────────────────────────────────
 
@@ -121,7 +162,10 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         return self._secrets(secret_name)
 
     def record_metric(self, metric_name: str, metric_value: float) -> None:
-        self._stats.record_metric(metric_name, float(metric_value))
+        metric = self._recorded.get(metric_name)
+        if metric is None:
+            metric = self._recorded[metric_name] = UserMetric()
+        metric.record(float(metric_value))
 
     # ── publishing and acknowledging ────────────────────────────────────────────────────────────
 
@@ -135,12 +179,20 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         callback: Callback | None = None,
         message_conf: Mapping[str, Any] | None = None,
     ) -> None:
-        """Queue a message for any topic; it is stored before the event in work is acknowledged."""
+        """A message for any topic, sent if the event in work succeeds; under exactly-once when it is committed.
+
+        Raises DataError for a topic that is not there or may not be written, an option unknown, a message too large.
+        """
         payload = self._serde(serde_class_name).serialize(message)
-        options = dict(message_conf or {})
+        options = {name: value for name, value in (message_conf or {}).items() if value is not None}
         if properties:
             options["properties"] = {str(name): str(value) for name, value in properties.items()}
-        self._sink.send(topic_name, payload.encode() if isinstance(payload, str) else payload, callback, **options)
+        outgoing = Outgoing(topic_name, payload.encode() if isinstance(payload, str) else payload, options, callback)
+        if topic_name != self._output_topic:
+            self._lane.check(outgoing)
+        else:
+            check_size(outgoing.payload, outgoing.key, topic_name)
+        self.effects.publish(outgoing)
 
     def ack(self, msgid: Any, topic: str) -> None:
         """Nothing to do: the instance acknowledges an event once all that came of it is stored."""
@@ -159,23 +211,23 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
     # ── state ───────────────────────────────────────────────────────────────────────────────────
 
     def incr_counter(self, key: str, amount: int) -> None:
-        self._state.increment(key, amount)
+        self.effects.increment(key, amount, self._lane.state)
 
     def get_counter(self, key: str) -> int:
-        return self._state.counter(key)
+        return self.effects.counter(key, self._lane.state)
 
     def del_counter(self, key: str) -> None:
-        self._state.delete_counter(key)
+        self.effects.delete_counter(key)
 
     def put_state(self, key: str, value: bytes | str) -> None:
-        self._state.put(key, value.encode() if isinstance(value, str) else bytes(value))
+        self.effects.put(key, value.encode() if isinstance(value, str) else bytes(value))
 
     def get_state(self, key: str) -> bytes | None:
-        return self._state.get(key)
+        return self.effects.get(key, self._lane.state)
 
     def del_state(self, key: str) -> None:
-        self._state.delete(key)
+        self.effects.put(key, None)
 
     def get_state_object(self, key: str, factory: Callable[[], Any]) -> Any:
         """Ours, beyond the standard interface: a live object that is part of the partition's state."""
-        return self._state.object(key, factory)
+        return (_LANE_OF_TASK.get() or self._lane).state.object(key, factory)

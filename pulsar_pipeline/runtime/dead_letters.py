@@ -10,7 +10,7 @@ import pulsar
 
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime.event import InputPartition, parse_position, position_of
-from pulsar_pipeline.runtime.sink import Sink
+from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.schemas.wire import NO_VERSION, version_of
 from pulsar_pipeline.statelog.records import Position
 
@@ -33,29 +33,35 @@ class Reason(StrEnum):
 
 
 class DeadLetters:
-    """Sets events aside on the deployment's dead-letter topic, in the partition of the same number."""
+    """Makes the messages that set events aside: on the deployment's dead-letter topic, in the partition of the same
+    number."""
 
-    def __init__(self, sink: Sink, topic: str, function: str) -> None:
-        self._sink = sink
+    def __init__(self, topic: str, function: str) -> None:
         self._topic, _ = parse_topic(topic)
         self._function = function
 
-    def send(self, message: Any, origin: InputPartition, reason: Reason, error: str) -> None:
-        """Queue the event; it counts as done once the sink is flushed."""
-        properties = dict(message.properties()) | {
-            "reason": reason.value,
-            "error": error[:_LONGEST_ERROR],
-            "source_topic": origin.full_name,
-            "source_position": str(position_of(message)),
-            "source_schema_version": _schema_version(message),
-            "function": self._function,
+    def letter(self, message: Any, origin: InputPartition, reason: Reason, error: str) -> Outgoing:
+        """The event and why it is set aside."""
+        options: dict[str, Any] = {
+            "properties": dict(message.properties())
+            | {
+                "reason": reason.value,
+                "error": error[:_LONGEST_ERROR],
+                "source_topic": origin.full_name,
+                "source_position": str(position_of(message)),
+                "source_schema_version": _schema_version(message),
+                "function": self._function,
+            }
         }
-        optional = {}
         if message.partition_key():
-            optional["partition_key"] = message.partition_key()
+            options["partition_key"] = message.partition_key()
         if message.event_timestamp():
-            optional["event_timestamp"] = message.event_timestamp()
-        self._sink.send(self._topic.partition(origin.partition), message.data(), properties=properties, **optional)
+            options["event_timestamp"] = message.event_timestamp()
+        return Outgoing(self._topic.partition(origin.partition), message.data(), options)
+
+    def place(self, message: Any, origin: InputPartition) -> str:
+        """Where an event stands, for people."""
+        return f"{origin.full_name} {position_of(message)}"
 
 
 def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) -> set[tuple[str, Position]]:

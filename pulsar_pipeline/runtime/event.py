@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,12 @@ def parse_position(text: str) -> Position:
 def position_of(message: Any) -> Position:
     """Position of a consumed `pulsar.Message`."""
     return position_at(message.message_id())
+
+
+def positions_of(messages: Sequence[Any]) -> list[Position]:
+    """Positions of consumed messages."""
+    identities = [message.message_id() for message in messages]
+    return [Position(each.ledger_id(), each.entry_id(), each.batch_index()) for each in identities]
 
 
 def position_at(identity: Any) -> Position:

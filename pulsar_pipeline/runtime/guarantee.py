@@ -1,38 +1,37 @@
-"""The seam between the loop and what a deployment is promised: which events count as new, where outputs and state go,
-and when a batch is done."""
+"""The seam between the loop and what a deployment is promised: which events count as new, what lane they go down, and
+when what came of them is kept for good."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.state import StateStore
+from pulsar_pipeline.runtime.turn import Turn
 
 
 class Guarantee(Protocol):
     """Called by the loop's thread only, except `settle`."""
 
-    def admit(self, messages: Sequence[Any]) -> list[Any]:
+    gives_back: ClassVar[bool]
+    """Whether events that no lane was told of as done come again; if not, a turn that was begun has to be ended."""
+
+    due_at: float
+    """Of `time.monotonic()`: when `commit` is to be called next, between two events."""
+
+    def admit(self, messages: Sequence[Any]) -> list[Turn]:
         """Of what was received, the events to process now, in this order."""
 
-    def begin(self, message: Any) -> bool:
-        """An admitted event is about to be processed; False where it must not be (it hung the function before)."""
-
-    def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
-        """Queue an output of the event in work for the output partition of the same number."""
-
-    def state(self, partition: int) -> StateStore:
-        """The state that events of a partition see."""
-
-    def batch_done(self, processed: Sequence[Any]) -> None:
-        """These events are processed. Called after every receive, an empty one too; may block for back-pressure.
+    def commit(self) -> None:
+        """Keep all that lanes were told of as done; does not wait for it, except for back-pressure.
 
         Raises what storing raised.
         """
 
+    def batch_done(self) -> None:
+        """Called after every receive, an empty one too; commits if it is time to. Raises what storing raised."""
+
     def drain(self) -> None:
-        """Return once all that was processed is stored and acknowledged; raises what storing raised."""
+        """Return once all that was done is stored and acknowledged; raises what storing raised."""
 
     def settle(self, message: Any) -> None:
         """The loop is stuck in this event, which was set aside: keep what can be kept before the process ends."""

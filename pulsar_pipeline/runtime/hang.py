@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
+from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.health import Health
-from pulsar_pipeline.runtime.processor import Processor
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.source import Source
 
@@ -24,7 +24,7 @@ def end_hung_instance(
     timeout_s: float,
     health: Health,
     guarantee: Guarantee,
-    processor: Processor,
+    partitions: Mapping[str, InputPartition],
     dead_letters: DeadLetters,
     sink: Sink,
     source: Source,
@@ -35,7 +35,8 @@ def end_hung_instance(
         text = f"no answer within {timeout_s:g} s"
         _log.critical("the function hangs: %s\n%s", text, stack)
         health.not_running(f"the function hangs: {text}")
-        dead_letters.send(message, processor.origin_of(message), Reason.HUNG, text)
+        # Straight to its topic: the event's partition may be half changed, so no commit may come any more.
+        sink.send(dead_letters.letter(message, partitions[message.topic_name()], Reason.HUNG, text))
         sink.flush()
         guarantee.settle(message)
         source.close()  # sends what it acknowledged

@@ -33,13 +33,14 @@ from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.hang import end_hung_instance
 from pulsar_pipeline.runtime.health import Health
 from pulsar_pipeline.runtime.logs import LogTopic
-from pulsar_pipeline.runtime.processor import Function, Output, Processor
+from pulsar_pipeline.runtime.processor import Halted, Output, Steps, Tolerance
 from pulsar_pipeline.runtime.promise import keep, state_key
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.source import Source, input_partitions
 from pulsar_pipeline.runtime.stats import Stats
 from pulsar_pipeline.runtime.stop import StopSignal
 from pulsar_pipeline.runtime.watchdog import InWork, Watchdog
+from pulsar_pipeline.runtime.way import Function, way_of
 from pulsar_pipeline.schemas.wire import wire_schema
 from pulsar_pipeline.settings import Settings
 
@@ -95,6 +96,7 @@ class Instance:
         sink = Sink(client, self._schema_by_topic(schemas))
         context = self._context(bundle, client, sink)
         function = self._until_it_stands(lambda: bundle.construct(context))
+        context.prepared()
         if self._config.guarantee == "exactly_once":  # asked for here, where waiting for it holds no partitions
             self._until_it_stands(lambda: state_key(self._arguments, self._settings.function_tokens))
         source = Source.acquire(
@@ -115,7 +117,8 @@ class Instance:
         function: Function,
         source: Source,
     ) -> None:
-        dead_letters = DeadLetters(sink, self._config.dead_letter_topic, self._arguments.details.fully_qualified_name)
+        config = self._config
+        dead_letters = DeadLetters(config.dead_letter_topic, self._arguments.details.fully_qualified_name)
         guarantee = keep(
             client,
             self._arguments,
@@ -126,24 +129,28 @@ class Instance:
             self._settings.function_tokens,
         )
         partitions = {partition.full_name: partition for partition in self._partitions}
-        processor = Processor(
-            function,
-            context,
-            partitions,
+        steps = Steps(
             decoders(client, schemas, self._partitions),
             self._output(schemas),
-            guarantee,
+            Tolerance(config.retry, config.on_error, tuple(getattr(function, "transient", ()))),
             dead_letters,
             self._stats,
         )
         in_work = InWork()
-        timeout_s = self._config.event_timeout_s
-        on_hang = end_hung_instance(timeout_s, self._health, guarantee, processor, dead_letters, sink, source)
-        watchdog = Watchdog(in_work, timeout_s, on_hang)
+        processor = way_of(function, context, steps, guarantee, in_work, self._stop, config)
+        on_hang = end_hung_instance(
+            config.event_timeout_s, self._health, guarantee, partitions, dead_letters, sink, source
+        )
+        watchdog = Watchdog(in_work, config.event_timeout_s, on_hang)
         watchdog.start()
         self._health.running()
         _log.info("running with %s", ", ".join(partitions))
-        loop.run(source, processor, guarantee, self._stats, in_work, self._stop)
+        try:
+            loop.run(source, processor, guarantee, context, sink, self._stats, self._stop)
+        except Halted as halted:
+            _log.critical("stopped at an event, as on_error wants it: %s", halted)
+            self._health.not_running(str(halted))
+            self._stop.event.wait()
         watchdog.close()
 
     def _context(self, bundle: Bundle, client: pulsar.Client, sink: Sink) -> FunctionContext:
@@ -154,7 +161,6 @@ class Instance:
             secrets.provider(arguments.secrets_provider, arguments.secrets, self._environment),
             client=client,
             sink=sink,
-            stats=self._stats,
             logger=logging.getLogger(f"function.{self._config.deployment}"),
         )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pulsar_pipeline.statelog.records import Position
+
+_BEFORE_ALL = Position(-1, -1, -1)
 
 _Item = tuple[str, Position, Any]
 """Input, position, message."""
@@ -33,6 +35,17 @@ class Sequencer:
     @property
     def replaying(self) -> bool:
         return bool(self._recorded)
+
+    def fresh(self, name: str, positions: Sequence[Position]) -> list[int]:
+        """While nothing is replayed: which of these events of an input, by index, have not been seen before."""
+        seen = self._seen.get(name, _BEFORE_ALL)
+        fresh = []
+        for index, position in enumerate(positions):
+            if position > seen:
+                seen = position
+                fresh.append(index)
+        self._seen[name] = seen
+        return fresh
 
     def offer(self, name: str, position: Position, message: Any) -> list[_Item]:
         """The events that are now due, as (input, position, message)."""

@@ -1,30 +1,51 @@
-"""One event through the function: decode, process, encode, publish; or, when it cannot be taken, the dead letters."""
+"""From an event to what comes of it: the steps that all ways of processing share.
+
+The ways are `one_by_one` (a call of `process` for each event), `micro_batch` (`process_many`) and `concurrent`
+(`async def process`).
+"""
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pulsar_pipeline.errors import DataError
-from pulsar_pipeline.runtime.context import FunctionContext
+from pulsar_pipeline.errors import DataError, TransientError
+from pulsar_pipeline.online.answers import Answer, Record, answers_of
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.decoding import Decode
-from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.failures import describe
-from pulsar_pipeline.runtime.guarantee import Guarantee
+from pulsar_pipeline.runtime.outgoing import check_size
 from pulsar_pipeline.runtime.stats import Counts, Stats
-from pulsar_pipeline.schemas.wire import version_of
+from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.spec.model import OnError, Retry
 
 _log = logging.getLogger(__name__)
 
+Ready = tuple[bytes, str | None, int | None]
+"""An output as it is sent: payload, message key, event time in milliseconds."""
 
-class Function(Protocol):
-    """What every function offers: `pulsar.Function`."""
 
-    def process(self, input: Any, context: Any) -> Any: ...
+_FIRST_WAIT_S = 0.1
+
+
+class Processor(Protocol):
+    """A way of processing. Nothing that an event does stops the stream, unless the deployment wants it so."""
+
+    def take(self, turns: Sequence[Turn], counts: Counts) -> bool:
+        """Process the turns' events, and tell their lanes; `counts` takes in what came of them.
+
+        False when the instance was stopped before the end. Raises Halted, and what publishing raised.
+        """
+
+
+class Halted(Exception):
+    """An event failed, and the deployment's `on_error` is `stop`."""
+
+
+class Stopped(Exception):
+    """The instance was told to stop while an event waited to be tried again; the event counts as not begun."""
 
 
 @dataclass(frozen=True)
@@ -36,80 +57,84 @@ class Output:
     """Field of the answer that becomes the message key; the input's key when None."""
 
 
-class Processor:
-    """Takes events one by one in the loop's thread. Nothing an event does stops the stream."""
+@dataclass(frozen=True)
+class Tolerance:
+    """What happens to an event that fails."""
+
+    retry: Retry
+    on_error: OnError
+    transient: tuple[type[BaseException], ...] = ()
+    """Errors, beside TransientError, after which an event is tried again."""
+
+
+class Steps:
+    """The steps of an event's way. Used by the loop's thread."""
 
     def __init__(
         self,
-        function: Function,
-        context: FunctionContext,
-        partitions: Mapping[str, InputPartition],
         decoders: Mapping[str, Decode],
         output: Output | None,
-        guarantee: Guarantee,
+        tolerance: Tolerance,
         dead_letters: DeadLetters,
         stats: Stats,
     ) -> None:
-        self._process = function.process
-        self._context = context
-        self._routes = {name: (origin, decoders[name]) for name, origin in partitions.items()}
-        self._output = output
-        self._guarantee = guarantee
+        self._decoders = decoders
+        self._encode = _no_output if output is None else output.encode
+        self._key_field = output.key_field if output else None
+        self._tolerance = tolerance
+        self._transient: tuple[type[BaseException], ...] = (TransientError, *tolerance.transient)
         self._dead_letters = dead_letters
         self._stats = stats
 
-    def origin_of(self, message: Any) -> InputPartition:
-        """The owned partition a message came from."""
-        return self._routes[message.topic_name()][0]
+    def decoder(self, turn: Turn) -> Decode:
+        return self._decoders[turn.origin.full_name]
 
-    def handle(self, message: Any, counts: Counts) -> None:
-        """One event, start to end; `counts` takes in what came of it. Publishing is queued, not waited for."""
-        origin, decode = self._routes[message.topic_name()]
-        counts.received += 1
-        try:
-            record = decode(message.data(), version_of(message))
-        except DataError as error:
-            self._set_aside(message, origin, Reason.UNDECODABLE, str(error), counts)
+    def ready(self, returned: Any, message: Any) -> Sequence[Ready]:
+        """The outputs of what the function returned. Raises DataError."""
+        if type(returned) is dict:
+            return (self._one(returned, message),)
+        return [self._one(answer, message) for answer in answers_of(returned)]
+
+    def _one(self, answer: Record | Answer, message: Any) -> Ready:
+        key, event_time = None, None
+        if type(answer) is not dict and isinstance(answer, Answer):
+            key, event_time, answer = answer.key, answer.event_time_ms, answer.record
+        payload = self._encode(answer)
+        if key is None:
+            key = str(answer[self._key_field]) if self._key_field else message.partition_key()
+        check_size(payload, key)
+        return payload, key, message.event_timestamp() if event_time is None else event_time
+
+    def is_transient(self, error: BaseException) -> bool:
+        return isinstance(error, self._transient)
+
+    def waits(self) -> Iterator[float]:
+        """Seconds before each further attempt at an event."""
+        retry = self._tolerance.retry
+        for attempt in range(retry.attempts - 1):
+            yield min(_FIRST_WAIT_S * 2**attempt, retry.longest_wait)
+
+    def undecodable(self, turn: Turn, message: Any, error: DataError, counts: Counts) -> None:
+        self._set_aside(turn, message, Reason.UNDECODABLE, str(error), counts)
+
+    def failed(self, turn: Turn, message: Any, error: BaseException, counts: Counts) -> None:
+        """The event has failed for good. Raises Halted where that ends the stream."""
+        if isinstance(error, DataError):
+            self._set_aside(turn, message, Reason.INVALID, str(error), counts)
             return
-        self._context.begin(message, origin, self._guarantee.state(origin.partition))
-        started = time.perf_counter()
-        try:
-            answer = self._process(record, self._context)
-            output = None if answer is None else self._encoded(answer, message)
-        except DataError as error:
-            self._set_aside(message, origin, Reason.INVALID, str(error), counts)
-        except Exception as error:  # noqa: BLE001 - whatever the author's code raises belongs to this event alone
-            _log.warning("the function failed on %s", origin.full_name, exc_info=error)
-            self._set_aside(message, origin, Reason.FAILED, describe(error), counts)
-        else:
-            self._emit(output, message, origin, counts)
-        counts.latency_ms += (time.perf_counter() - started) * 1e3
+        _log.warning("the function failed on %s", turn.origin.full_name, exc_info=error)
+        self._set_aside(turn, message, Reason.FAILED, describe(error), counts)
 
-    def _emit(
-        self, output: tuple[bytes, dict[str, Any]] | None, message: Any, origin: InputPartition, counts: Counts
-    ) -> None:
-        """What the client raises here is no fault of the event's: it ends the instance."""
-        try:
-            if output is not None:
-                self._guarantee.emit(origin, *output)
-        except DataError as error:
-            self._set_aside(message, origin, Reason.INVALID, str(error), counts)
-        else:
-            counts.processed += 1
+    def hung(self, turn: Turn, message: Any, timeout_s: float, counts: Counts) -> None:
+        self._set_aside(turn, message, Reason.HUNG, f"no answer within {timeout_s:g} s", counts)
 
-    def _encoded(self, answer: Any, message: Any) -> tuple[bytes, dict[str, Any]]:
-        """Payload and message options of an answer. Raises DataError."""
-        output = self._output
-        if output is None:
-            raise DataError("the function answered, but the deployment has no output")
-        payload = output.encode(answer)
-        key = str(answer[output.key_field]) if output.key_field else message.partition_key()
-        options: dict[str, Any] = {"partition_key": key} if key else {}
-        if event_time := message.event_timestamp():
-            options["event_timestamp"] = event_time
-        return payload, options
-
-    def _set_aside(self, message: Any, origin: InputPartition, reason: Reason, text: str, counts: Counts) -> None:
+    def _set_aside(self, turn: Turn, message: Any, reason: Reason, text: str, counts: Counts) -> None:
         counts.user_exceptions += 1
         self._stats.user_failure(f"{reason}: {text}")
-        self._dead_letters.send(message, origin, reason, text)
+        if self._tolerance.on_error == "stop":
+            raise Halted(f"{reason}: {text}, at {self._dead_letters.place(message, turn.origin)}")
+        turn.lane.publish(self._dead_letters.letter(message, turn.origin, reason, text))
+
+
+def _no_output(_answer: Any) -> bytes:
+    raise DataError("the function answered, but the deployment has no output")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,27 @@ import pulsar
 from pulsar_pipeline.cluster.state_keys import load_state_key, state_key_file
 from pulsar_pipeline.errors import InstanceError, TokenError
 from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.rollout.instance_config import InstanceConfig
+from pulsar_pipeline.runtime.admission import Admission
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.at_least_once import AtLeastOnce
 from pulsar_pipeline.runtime.at_most_once import AtMostOnce
 from pulsar_pipeline.runtime.committer import Committer
 from pulsar_pipeline.runtime.dead_letters import hung_before
+from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.exactly_once import ExactlyOnce
 from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.order import input_numbers
+from pulsar_pipeline.runtime.outlet import Outlet
+from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.partition_log import PartitionLog
 from pulsar_pipeline.runtime.recovery import recover
 from pulsar_pipeline.runtime.sink import Sink
 from pulsar_pipeline.runtime.source import Source
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
+from pulsar_pipeline.runtime.state import MemoryState
+from pulsar_pipeline.runtime.unlogged import DirectTurns
 from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.lineage import ANYWHERE
 
@@ -47,16 +54,13 @@ def keep(
     keys: Path | None,
 ) -> Guarantee:
     """The guarantee of a deployment, ready for the loop. Raises InstanceError, StateLogError."""
-    config = arguments.config
-    output = parse_topic(config.output.topic)[0].partition if config.output else _no_output
-    stamped = StampedInputs({owned.full_name: owned for owned in partitions}, lambda _partition: ANYWHERE)
-    match config.guarantee:
+    match arguments.config.guarantee:
         case "at_most_once":
-            return AtMostOnce(sink.send, sink.flush, source.acknowledge, output, stamped)
+            return AtMostOnce(_direct(arguments.config, partitions, sink), sink.flush, source.acknowledge)
         case "at_least_once":
-            return AtLeastOnce(sink.send, sink.flush, source.acknowledge, output, stamped)
+            return AtLeastOnce(_direct(arguments.config, partitions, sink), sink.flush, source.acknowledge)
         case "exactly_once":
-            return _exactly_once(client, arguments, partitions, sink, source, output, output_schema, keys)
+            return _exactly_once(client, arguments, partitions, sink, source, output_schema, keys)
         case other:
             raise InstanceError(f"unknown guarantee {other!r}", mend="deploy again with this version")
 
@@ -74,13 +78,20 @@ def state_key(arguments: Arguments, keys: Path | None) -> bytes:
         raise InstanceError(error.what, where=error.where, mend=error.mend) from error
 
 
+def _direct(config: InstanceConfig, partitions: Sequence[InputPartition], sink: Sink) -> DirectTurns:
+    state = MemoryState()  # one for the whole instance
+    by_name = {owned.full_name: owned for owned in partitions}
+    numbers = sorted({owned.partition for owned in partitions})
+    lanes = {number: DirectLane(_outlet(config, number, sink), sink, state) for number in numbers}
+    return DirectTurns(lanes, by_name, StampedInputs(by_name, lambda _partition: ANYWHERE))
+
+
 def _exactly_once(
     client: pulsar.Client,
     arguments: Arguments,
     partitions: Sequence[InputPartition],
     sink: Sink,
     source: Source,
-    output: Callable[[int], str],
     output_schema: Any,
     keys: Path | None,
 ) -> Guarantee:
@@ -90,35 +101,38 @@ def _exactly_once(
     key = state_key(arguments, keys)
     state_topic, _ = parse_topic(config.state_topic)
     numbers = input_numbers(config.inputs)
-    who = f"{arguments.details.fully_qualified_name}/{arguments.instance_id}@{socket.gethostname()}:{os.getpid()}"
-    logs, owners = {}, {}
+    function = arguments.details.fully_qualified_name
+    who = f"{function}/{arguments.instance_id}@{socket.gethostname()}:{os.getpid()}"
+    logs, lanes = {}, {}
     for partition in sorted({owned.partition for owned in partitions}):
         topic = state_topic.partition(partition)
         log = PartitionLog(client, topic, log_key(key, topic), config.epoch, who)
         log.claim()
-        name = output(partition) if config.output else None
-        owners[partition] = recover(client, log, partition, numbers, name, output_schema)
+        output = _output_partition(config, partition)
+        owner = recover(client, log, partition, numbers, output, output_schema)
+        lanes[partition] = OwnerLane(owner, _outlet(config, partition, sink), f"{function}/{partition}", client)
         logs[partition] = log
+    by_name = {owned.full_name: owned for owned in partitions}
+    # Without outputs nobody sees in which order inputs were taken, and with one input there is no order.
+    noted = numbers if config.output and len(numbers) > 1 else {}
+    skipped = hung_before(client, config.dead_letter_topic, lanes)
     return ExactlyOnce(
-        owners,
-        {owned.full_name: owned for owned in partitions},
-        numbers if config.output else {},  # without outputs nobody sees in which order inputs were taken
-        sink.send,
-        output if config.output else _nowhere,
+        lanes,
+        Admission(lanes, by_name, noted, skipped),
         Committer(logs, sink.flush, source.acknowledge, _fenced),
-        hung_before(client, config.dead_letter_topic, owners),
     )
+
+
+def _output_partition(config: InstanceConfig, partition: int) -> str | None:
+    return parse_topic(config.output.topic)[0].partition(partition) if config.output else None
+
+
+def _outlet(config: InstanceConfig, partition: int, sink: Sink) -> Outlet | None:
+    output = _output_partition(config, partition)
+    return None if output is None else sink.outlet(output)
 
 
 def _fenced() -> None:
     _log.critical("another instance has taken this one's partitions over; this one ends")
     logging.shutdown()
     os._exit(EXIT_FENCED)
-
-
-def _no_output(_partition: int) -> str:
-    raise InstanceError("the deployment has no output")
-
-
-def _nowhere(_partition: int) -> str:
-    return ""

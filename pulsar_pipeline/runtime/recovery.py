@@ -11,8 +11,9 @@ import pulsar
 from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.event import message_id, position_at, position_of
 from pulsar_pipeline.runtime.order import Sequencer
-from pulsar_pipeline.runtime.owner import Owner, PartitionState
+from pulsar_pipeline.runtime.owner import Owner
 from pulsar_pipeline.runtime.partition_log import PartitionLog
+from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.statelog.lineage import Lineage, Verdict, judge
 from pulsar_pipeline.statelog.records import Commit, Position
 from pulsar_pipeline.statelog.runs import Runs, expand

@@ -1,23 +1,25 @@
 """Where an instance publishes: one producer per output partition, and one per topic of `context.publish`.
 
 Sends do not wait and have no callback into Python, which is what makes them cheap; `flush` waits for all of them and
-raises when any failed. Only sizes are checked before, since the client reports an oversized message to nobody else.
+raises when any failed. Sizes are checked before, since the client reports an oversized message to nobody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pulsar
 
 from pulsar_pipeline.errors import DataError
-from pulsar_pipeline.schemas.wire import MAX_PAYLOAD
-
-Callback = Callable[[Any, Any], None]
+from pulsar_pipeline.runtime.failures import describe
+from pulsar_pipeline.runtime.outgoing import Outgoing
+from pulsar_pipeline.runtime.outlet import Outlet
 
 _LINGER_MS = 2
 _MAX_PENDING = 20_000
+_MAX_PENDING_BYTES = 64_000_000
 
 
 class Sink:
@@ -28,16 +30,18 @@ class Sink:
         self._client = client
         self._schema_of = schema_of or (lambda _topic: None)
         self._producers: dict[str, Any] = {}
+        self._outlets: dict[str, Outlet] = {}
+        self._stored_bytes = 0
 
-    def send(self, topic: str, payload: bytes, callback: Callback | None = None, **message: Any) -> None:
-        """Queue one message for `topic` (a partition's full name, or a topic). Raises DataError when too large.
+    def send(self, message: Outgoing) -> None:
+        """Queue a message for a topic, or a partition of one."""
+        self.open(message.topic).send_async(message.payload, message.callback, **message.options)
 
-        `callback(result, message_id)` costs about 20 us; None costs nothing.
-        """
-        if len(payload) > MAX_PAYLOAD:
-            raise DataError(f"a message of {len(payload)} bytes is over the limit of {MAX_PAYLOAD}", where=topic)
-        producer = self._producers.get(topic) or self.open(topic)
-        producer.send_async(payload, callback, **message)
+    def outlet(self, topic: str) -> Outlet:
+        """The fast way to a topic. Raises pulsar.PulsarException."""
+        if topic not in self._outlets:
+            self._outlets[topic] = Outlet(self.open(topic))
+        return self._outlets[topic]
 
     def open(self, topic: str) -> Any:
         """The producer for `topic`; opening it early makes a missing topic or permission known at start."""
@@ -58,12 +62,39 @@ class Sink:
             )
         return self._producers[topic]
 
+    def keep_bounded(self) -> None:
+        """Wait for what was sent to be stored, where that is many bytes. Called between batches."""
+        if self._queued_bytes() - self._stored_bytes > _MAX_PENDING_BYTES:
+            self.flush()
+
     def flush(self) -> None:
         """Wait until everything sent so far is stored. Raises pulsar.PulsarException when something is not."""
+        queued = self._queued_bytes()
         for producer in list(self._producers.values()):
             producer.flush()
+        self._stored_bytes = max(queued, self._stored_bytes)
 
     def close(self) -> None:
         for producer in self._producers.values():
             producer.close()
         self._producers.clear()
+        self._outlets.clear()
+
+    def _queued_bytes(self) -> int:
+        return sum(outlet.queued_bytes for outlet in list(self._outlets.values()))
+
+
+_REFUSALS = (pulsar.TopicNotFound, pulsar.AuthorizationError, pulsar.InvalidTopicName)
+
+
+@contextmanager
+def refused(topic: str) -> Iterator[None]:
+    """What the broker says of a topic that may not be written or is not there, as a DataError: the event's fault."""
+    try:
+        yield
+    except _REFUSALS as error:
+        raise DataError(
+            f"cannot publish: {describe(error)}",
+            where=topic,
+            mend="declare the topic, or let the functions role produce there",
+        ) from error

@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from pulsar_pipeline.errors import DataError
+
+MAX_KEY = 10_000
+"""Characters of a state key."""
+
 
 class StateStore(Protocol):
     """Keyed bytes and counters of one instance. Called from the loop's thread only; never blocks."""
@@ -16,8 +21,8 @@ class StateStore(Protocol):
     def get(self, key: str) -> bytes | None: ...
     def put(self, key: str, value: bytes) -> None: ...
     def delete(self, key: str) -> None: ...
-    def increment(self, key: str, amount: int) -> None: ...
     def counter(self, key: str) -> int: ...
+    def set_counter(self, key: str, count: int) -> None: ...
     def delete_counter(self, key: str) -> None: ...
 
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
@@ -41,11 +46,11 @@ class MemoryState:
     def delete(self, key: str) -> None:
         self._values.pop(key, None)
 
-    def increment(self, key: str, amount: int) -> None:
-        self._counters[key] = self._counters.get(key, 0) + amount
-
     def counter(self, key: str) -> int:
         return self._counters.get(key, 0)
+
+    def set_counter(self, key: str, count: int) -> None:
+        self._counters[key] = count
 
     def delete_counter(self, key: str) -> None:
         self._counters.pop(key, None)
@@ -54,3 +59,19 @@ class MemoryState:
         if key not in self._objects:
             self._objects[key] = factory()
         return self._objects[key]
+
+
+def checked_key(key: str) -> str:
+    """The key. Raises DataError for one that the log cannot hold: with the event, before it is in a commit that nobody
+    could write or read back."""
+    if "\0" in key or len(key) > MAX_KEY or (not key.isascii() and not _is_utf8(key)):
+        raise DataError(f"the state key {key[:100]!r} has a NUL, a lone surrogate, or over {MAX_KEY:,} characters")
+    return key
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pulsar_pipeline.clock import Clock
@@ -65,6 +66,16 @@ class UserMetric:
     total: float = 0.0
     last: float = 0.0
 
+    def record(self, value: float) -> None:
+        self.count += 1
+        self.total += value
+        self.last = value
+
+    def add(self, later: UserMetric) -> None:
+        self.count += later.count
+        self.total += later.total
+        self.last = later.last
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -113,12 +124,11 @@ class Stats:
             self._total.system_exceptions += 1
             self._system_failures.append(Failure(text, self.clock.now_ms()))
 
-    def record_metric(self, name: str, value: float) -> None:
+    def add_metrics(self, recorded: Mapping[str, UserMetric]) -> None:
+        """Take in what the function recorded in a batch."""
         with self._lock:
-            metric = self._user_metrics.setdefault(name, UserMetric())
-            metric.count += 1
-            metric.total += value
-            metric.last = value
+            for name, metric in recorded.items():
+                self._user_metrics.setdefault(name, UserMetric()).add(metric)
 
     def reset(self) -> None:
         """Forget the running minute and the user metrics (`ResetMetrics` of the control service)."""

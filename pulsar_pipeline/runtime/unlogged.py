@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.state import MemoryState, StateStore
-
-Send = Callable[..., None]
+from pulsar_pipeline.runtime.turn import Turn
 
 
-class Unlogged:
-    """Base of `AtLeastOnce` and `AtMostOnce`, which say when events are acknowledged."""
+class DirectTurns:
+    """What is received, as turns; of stamped inputs what counts."""
 
     def __init__(
-        self,
-        send: Send,
-        flush: Callable[[], None],
-        acknowledge: Callable[[Sequence[Any]], None],
-        output_partition: Callable[[int], str],
-        stamped: StampedInputs,
+        self, lanes: Mapping[int, DirectLane], partitions: Mapping[str, InputPartition], stamped: StampedInputs
     ) -> None:
-        self._send = send
-        self._flush = flush
-        self._acknowledge = acknowledge
-        self._output_partition = output_partition
+        self.lanes = lanes
+        self._partitions = partitions
         self._stamped = stamped
-        self._state = MemoryState()
 
-    def begin(self, message: Any) -> bool:  # noqa: ARG002 - each event is as good as the other
-        return True
+    def of(self, messages: Sequence[Any]) -> list[Turn]:
+        groups: dict[str, list[Any]] = {}
+        for message, _ in self._stamped.those_that_count(messages):
+            groups.setdefault(message.topic_name(), []).append(message)
+        return [self._turn(self._partitions[name], group) for name, group in groups.items()]
 
-    def emit(self, origin: InputPartition, payload: bytes, options: dict[str, Any]) -> None:
-        self._send(self._output_partition(origin.partition), payload, **options)
-
-    def state(self, partition: int) -> StateStore:  # noqa: ARG002 - one state for the whole instance
-        return self._state
-
-    def _those_that_count(self, messages: Sequence[Any]) -> list[Any]:
-        return [message for message, _ in self._stamped.those_that_count(messages)]
+    def _turn(self, origin: InputPartition, messages: Sequence[Any]) -> Turn:
+        return Turn(self.lanes[origin.partition], origin, messages)
 
 
 def last_of_partition(messages: Sequence[Any]) -> list[Any]:

@@ -6,7 +6,6 @@ import faulthandler
 import logging
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -18,20 +17,12 @@ _CHECKS = 4
 
 
 class InWork:
-    """The event the loop is at, and since when: two plain attributes, since they are set for every event."""
+    """The event the function is at; None between events. A plain attribute, since it is set for every event."""
 
-    __slots__ = ("message", "since")
+    __slots__ = ("message",)
 
     def __init__(self) -> None:
         self.message: Any = None
-        self.since = 0.0
-
-    def start(self, message: Any) -> None:
-        self.since = time.monotonic()
-        self.message = message
-
-    def finish(self) -> None:
-        self.message = None
 
 
 class Watchdog:
@@ -66,17 +57,15 @@ class Watchdog:
         faulthandler.cancel_dump_traceback_later()
 
     def _run(self) -> None:
-        met, times = 0.0, 0
+        met, times = None, 0
         while not self._closed.wait(self._timeout_s / _CHECKS):
             self._last_resort(3 * self._timeout_s)
-            message, since = self._in_work.message, self._in_work.since
-            met, times = since, times + 1 if since == met else 1
-            if message is not None and times > _CHECKS and self._still_at(message, since):
+            message = self._in_work.message
+            times = times + 1 if message is met else 1
+            met = message
+            if message is not None and times > _CHECKS and self._in_work.message is message:
                 self._on_hang(message, self._stack())
                 return
-
-    def _still_at(self, message: Any, since: float) -> bool:
-        return self._in_work.message is message and self._in_work.since == since
 
     def _stack(self) -> str:
         frame = sys._current_frames().get(self._loop_thread or 0)

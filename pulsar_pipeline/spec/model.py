@@ -55,6 +55,7 @@ Compatibility = Literal[
     "always_incompatible",
 ]
 Guarantee = Literal["exactly_once", "at_least_once", "at_most_once"]
+OnError = Literal["dead_letter", "stop"]
 
 
 class Model(BaseModel):
@@ -194,6 +195,15 @@ class Topic(Model):
     """Field with the event's time: an Avro `timestamp-millis`/`timestamp-micros` or ISO 8601 text."""
 
 
+class Retry(Model):
+    """How often an event is tried whose function raises a transient error; the others wait for it meanwhile."""
+
+    attempts: Annotated[StrictInt, Field(ge=1, le=1000)] = 5
+    """The first included."""
+    longest_wait: Seconds = 10
+    """Waits between attempts begin with 0.1 s and double up to this."""
+
+
 class Deployment(Model):
     """A function under a name and config of the tenant."""
 
@@ -212,6 +222,13 @@ class Deployment(Model):
     """Handed to the function as its user config, over the function's own defaults."""
     event_timeout: Seconds = 30
     """A `process` call that takes longer counts as hung: the event is dead-lettered, the instance restarts."""
+    retry: Retry = Retry()
+    """For errors that pass: TransientError, and those the function's class names as `transient`."""
+    on_error: OnError = "dead_letter"
+    """What becomes of an event that fails for good. `dead_letter`: it is set aside, the next one goes on. `stop`: the
+    partition stops there, `functions status` says why, and goes on from that event when the instance starts anew."""
+    concurrency: Annotated[StrictInt, Field(ge=1, le=10_000)] = 100
+    """Most events an instance has in work at once, where the function's `process` is asynchronous."""
     logs: StrictBool = True
     """Whether the instances' log lines (text) go to a topic of their own, `NAME-logs` in the namespace, which apply
     makes; they are in files on the functions worker's machine either way."""

@@ -39,6 +39,14 @@ class Runs:
         """What was taken down since the start or the last `clear`."""
         return f"{self._text}{self._last}{self._count}" if self._count else ""
 
+    def take(self) -> str:
+        """What was taken down, which is then forgotten."""
+        if not self._count:
+            return ""
+        text = self.text()
+        self.clear()
+        return text
+
     def clear(self) -> None:
         self._text, self._last, self._count = "", "", 0
 

@@ -17,7 +17,7 @@ import yaml
 
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.errors import ExitCode
-from pulsar_pipeline.ingest.partition import java_string_hash
+from pulsar_pipeline.names import java_string_hash
 from pulsar_pipeline.spec.load import load_tenant
 from pulsar_pipeline.spec.model import Platform, Tenant
 from tests.support.cli import Ran, run

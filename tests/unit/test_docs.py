@@ -18,7 +18,7 @@ from pulsar_pipeline import metrics
 from pulsar_pipeline.cli.main import PROGRAM, build
 from pulsar_pipeline.cli.reference import reference
 from pulsar_pipeline.errors import ExitCode
-from pulsar_pipeline.ingest.partition import java_string_hash
+from pulsar_pipeline.names import java_string_hash
 from pulsar_pipeline.local.config import Credentials, broker_settings, worker_settings
 from pulsar_pipeline.local.layout import Layout
 from pulsar_pipeline.local.ports import Ports

@@ -1,0 +1,112 @@
+"""Which of the received events an owner takes now, and in what turns: once each, and in a replay in their old order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from pulsar_pipeline.runtime.event import InputPartition, positions_of
+from pulsar_pipeline.runtime.owner_lane import OwnerLane
+from pulsar_pipeline.runtime.stamped_input import StampedInputs
+from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.statelog.lineage import Lineage
+from pulsar_pipeline.statelog.records import Position
+
+
+class Admission:
+    """Of all partitions of an instance."""
+
+    def __init__(
+        self,
+        lanes: Mapping[int, OwnerLane],
+        partitions: Mapping[str, InputPartition],
+        numbers: Mapping[str, int],
+        skipped: Collection[tuple[str, Position]],
+    ) -> None:
+        """`numbers` of the inputs in stamps; empty where their order need not be taken down. `skipped` are events, by
+        input partition and position, that must not be processed."""
+        self._lanes = lanes
+        self._partitions = partitions
+        self._by_input = {(each.partition, each.name): each for each in partitions.values()}
+        self._numbers = numbers
+        self._stamped = StampedInputs(partitions, lambda each: lanes[each.partition].state.lineage(each.name))
+        self._skipped = skipped
+
+    def turns(self, messages: Sequence[Any]) -> list[Turn]:
+        """What is due, of these and of those that waited for their place."""
+        groups = _as_they_came(messages) if self._numbers else _by_topic(messages)
+        return [turn for name, group in groups for turn in self._due(self._partitions[name], group)]
+
+    def _due(self, origin: InputPartition, messages: Sequence[Any]) -> Iterator[Turn]:
+        lane = self._lanes[origin.partition]
+        lineages: Sequence[Lineage | None] = ()
+        if origin.stamped:
+            counted = self._stamped.those_that_count(messages)
+            messages, lineages = [message for message, _ in counted], [lineage for _, lineage in counted]
+        positions = positions_of(messages)
+        sequencer = lane.owner.sequencer
+        if sequencer.replaying:
+            yield from self._replayed(lane, origin, messages, positions, lineages)
+            return
+        fresh = sequencer.fresh(origin.name, positions)
+        if len(fresh) < len(messages):  # delivered again after a reconnect
+            messages, positions = [messages[index] for index in fresh], [positions[index] for index in fresh]
+            lineages = [lineages[index] for index in fresh] if lineages else ()
+        if messages:
+            yield from self._turns(lane, origin, messages, positions, lineages)
+
+    def _replayed(
+        self,
+        lane: OwnerLane,
+        origin: InputPartition,
+        messages: Sequence[Any],
+        positions: Sequence[Position],
+        lineages: Sequence[Lineage | None],
+    ) -> Iterator[Turn]:
+        """Events that wait for their place in the order of the first processing, and those that have got it."""
+        offer = lane.owner.sequencer.offer
+        due = [
+            item
+            for index, (message, position) in enumerate(zip(messages, positions, strict=True))
+            for item in offer(origin.name, position, (message, lineages[index] if lineages else None))
+        ]
+        for name, items in groupby(due, key=lambda item: item[0]):
+            _, places, events = zip(*items, strict=True)
+            those, reached = zip(*events, strict=True)
+            yield from self._turns(lane, self._by_input[origin.partition, name], those, places, reached)
+
+    def _turns(
+        self,
+        lane: OwnerLane,
+        origin: InputPartition,
+        messages: Sequence[Any],
+        positions: Sequence[Position],
+        lineages: Sequence[Lineage | None],
+    ) -> Iterator[Turn]:
+        """One turn, or more where events in the midst must not be processed."""
+        note = partial(lane.owner.runs.add, self._numbers[origin.name]) if self._numbers else None
+        whole = Turn(lane, origin, messages, positions, lineages, note)
+        if not self._skipped:
+            yield whole
+            return
+        for skip, part in groupby(range(len(messages)), key=self._is_skipped(origin, positions)):
+            indexes = list(part)
+            cut = slice(indexes[0], indexes[-1] + 1)
+            yield Turn(lane, origin, messages[cut], positions[cut], lineages[cut], note, skip)
+
+    def _is_skipped(self, origin: InputPartition, positions: Sequence[Position]) -> Callable[[int], bool]:
+        return lambda index: (origin.full_name, positions[index]) in self._skipped
+
+
+def _by_topic(messages: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    groups: dict[str, list[Any]] = {}
+    for message in messages:
+        groups.setdefault(message.topic_name(), []).append(message)
+    yield from groups.items()
+
+
+def _as_they_came(messages: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    for name, group in groupby(messages, key=lambda message: message.topic_name()):
+        yield name, list(group)

@@ -1,0 +1,79 @@
+"""What the event in work wants to change, held back until it is known that the event succeeds."""
+
+from __future__ import annotations
+
+from pulsar_pipeline.runtime.outgoing import Outgoing
+from pulsar_pipeline.runtime.state import StateStore, checked_key
+from pulsar_pipeline.runtime.turn import Lane
+
+
+class Effects:
+    """Values, counters and messages of one event over the state it sees: applied together, or forgotten together."""
+
+    __slots__ = ("_counters", "_messages", "_output_topic", "_values", "any")
+
+    def __init__(self, output_topic: str) -> None:
+        """What is published to `output_topic` by hand counts as the event's output."""
+        self._output_topic = output_topic
+        self._values: dict[str, bytes | None] = {}
+        self._counters: dict[str, int | None] = {}
+        self._messages: list[Outgoing] = []
+        self.any = False
+        """Whether there is anything to apply."""
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """None deletes. Raises DataError for a key that no state can hold."""
+        self._values[checked_key(key)] = value
+        self.any = True
+
+    def get(self, key: str, state: StateStore) -> bytes | None:
+        return self._values[key] if key in self._values else state.get(key)
+
+    def increment(self, key: str, amount: int, state: StateStore) -> None:
+        self._counters[checked_key(key)] = self.counter(key, state) + amount
+        self.any = True
+
+    def counter(self, key: str, state: StateStore) -> int:
+        return (self._counters[key] or 0) if key in self._counters else state.counter(key)
+
+    def delete_counter(self, key: str) -> None:
+        self._counters[key] = None
+        self.any = True
+
+    def publish(self, message: Outgoing) -> None:
+        self._messages.append(message)
+        self.any = True
+
+    def apply(self, lane: Lane) -> None:
+        """The event has succeeded."""
+        self.apply_state(lane)
+        self.apply_messages(lane)
+        self.clear()
+
+    def apply_state(self, lane: Lane) -> None:
+        state = lane.state
+        for key, value in self._values.items():
+            if value is None:
+                state.delete(key)
+            else:
+                state.put(key, value)
+        for key, count in self._counters.items():
+            if count is None:
+                state.delete_counter(key)
+            else:
+                state.set_counter(key, count)
+
+    def apply_messages(self, lane: Lane) -> None:
+        for message in self._messages:
+            if message.topic == self._output_topic:
+                lane.emit(message.payload, message.key, message.options.get("event_timestamp"))
+            else:
+                lane.publish(message)
+
+    def clear(self) -> None:
+        """The event has failed, or all is applied."""
+        if self.any:
+            self._values.clear()
+            self._counters.clear()
+            self._messages.clear()
+            self.any = False

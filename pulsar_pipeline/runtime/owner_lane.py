@@ -1,0 +1,75 @@
+"""The lane of an owned partition under exactly-once: outputs get their stamps, other messages wait in the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pulsar
+
+from pulsar_pipeline.runtime.courier import Courier
+from pulsar_pipeline.runtime.event import position_at
+from pulsar_pipeline.runtime.outbox import Numbered, Outbox
+from pulsar_pipeline.runtime.outgoing import Outgoing, check
+from pulsar_pipeline.runtime.outlet import Outlet
+from pulsar_pipeline.runtime.owner import Mark, Owner
+from pulsar_pipeline.runtime.partition_state import PartitionState
+from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.statelog.stamp import stamp_text
+
+
+class OwnerLane:
+    """One owner at work. Used by the loop's thread."""
+
+    def __init__(self, owner: Owner, outlet: Outlet | None, name: str, client: pulsar.Client) -> None:
+        """`outlet` leads to the output's partition; None for a deployment without output. `name` begins the names of
+        the producers for other topics."""
+        self.owner = owner
+        self.outbox = Outbox(owner.state)
+        self._outlet = outlet
+        self._courier = Courier(client, f"{name}#{self.outbox.name}")
+
+    @property
+    def state(self) -> PartitionState:
+        return self.owner.state
+
+    def emit(self, payload: bytes, key: str | None, event_time_ms: int | None) -> None:
+        owner = self.owner
+        owner.seq = seq = owner.seq + 1
+        runs = owner.runs.take()
+        if seq <= owner.tail_seq or self._outlet is None:
+            return  # it is in the topic already, from before a crash
+        callback = None
+        if owner.mark is None:
+            owner.mark = mark = Mark()
+            callback = partial(_note, mark)
+        stamp = stamp_text(owner.epoch, owner.incarnation, seq, runs)
+        self._outlet.send(payload, key, event_time_ms, stamp, callback)
+
+    def check(self, message: Outgoing) -> None:
+        check(message)
+        self._courier.check(message)
+
+    def publish(self, message: Outgoing) -> None:
+        self.outbox.add(message)
+
+    def reached(self, turn: Turn, count: int) -> None:
+        if count == turn.done:
+            return
+        owner, name = self.owner, turn.origin.name
+        owner.positions[name] = turn.positions[count - 1]
+        owner.last_message[name] = turn.messages[count - 1]
+        owner.processed += count - turn.done
+        turn.done = count
+        if turn.lineages and (lineage := turn.lineages[count - 1]) is not None:
+            owner.state.set_lineage(name, lineage)
+
+    def deliver(self, messages: Sequence[Numbered]) -> None:
+        """Send what a commit that counts has released. For the committer's thread."""
+        self.outbox.stored(self._courier.deliver(messages))
+
+
+def _note(mark: Mark, result: Any, identity: Any) -> None:
+    if result == pulsar.Result.Ok and identity.ledger_id() >= 0:
+        mark.position = position_at(identity)

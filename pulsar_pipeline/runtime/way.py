@@ -1,0 +1,40 @@
+"""Which way of processing a function wants: by what it offers."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Protocol
+
+from pulsar_pipeline.rollout.instance_config import InstanceConfig
+from pulsar_pipeline.runtime.concurrent import Concurrent
+from pulsar_pipeline.runtime.context import FunctionContext
+from pulsar_pipeline.runtime.guarantee import Guarantee
+from pulsar_pipeline.runtime.micro_batch import MicroBatches
+from pulsar_pipeline.runtime.one_by_one import OneByOne
+from pulsar_pipeline.runtime.processor import Processor, Steps
+from pulsar_pipeline.runtime.stop import StopSignal
+from pulsar_pipeline.runtime.watchdog import InWork
+
+
+class Function(Protocol):
+    """What every function offers: `pulsar.Function`. It may offer `process_many(records, context)` too."""
+
+    def process(self, input: Any, context: Any) -> Any: ...
+
+
+def way_of(
+    function: Function,
+    context: FunctionContext,
+    steps: Steps,
+    guarantee: Guarantee,
+    in_work: InWork,
+    stop: StopSignal,
+    config: InstanceConfig,
+) -> Processor:
+    """The function's way."""
+    if inspect.iscoroutinefunction(function.process):
+        return Concurrent(function, context, steps, in_work, config.concurrency, config.event_timeout_s)
+    alone = OneByOne(function, context, steps, guarantee, in_work, stop)
+    if hasattr(function, "process_many"):
+        return MicroBatches(function, context, steps, guarantee, in_work, alone)
+    return alone
