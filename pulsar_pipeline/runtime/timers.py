@@ -1,7 +1,7 @@
 """Processing-time timers of a partition: names with the time at which each is due. Pure.
 
-A timer is kept with the partition's state (key space `t:`); this is their order. Setting and deleting cost the logarithm
-of how many there are.
+A timer is kept with the partition's state (key space `t:`); this is their order. Setting and deleting cost the
+logarithm of how many there are.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TimerQueue:
     def __init__(
         self, timers: Mapping[str, int] | None = None, store: Callable[[str, int | None], None] | None = None
     ) -> None:
-        """Those in `timers` are set already. `store(name, at_ms)` is told of every change, None for one that is gone."""
+        """Those in `timers` are set already. `store(name, at_ms)` is told of changes, None for one that is gone."""
         self._at = dict(timers or {})
         self._store = store
         self._heap: list[Timer] = []
