@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/pytest
 
-.PHONY: help setup demo down test soak check lint types unit bench lock clean ci
+.PHONY: help setup demo down test soak check lint types unit bench bench-runtime lock clean ci
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ unit: $(READY)
 
 bench: $(READY) ## Measure; figures go to bench/out
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+bench-runtime: $(READY) ## Speed, latency and memory of the runtime on a real broker (options: ARGS="--client …")
+	@$(BIN)/python bench/runtime.py $(ARGS)
 
 lock: $(READY) ## Write the hashed requirements anew from pyproject.toml
 	@sh requirements/lock.sh $(BIN)/uv

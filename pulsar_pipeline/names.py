@@ -79,6 +79,10 @@ def dead_letter_topic(tenant: str, namespace: str, deployment: str) -> TopicName
     return TopicName(tenant, namespace, f"{deployment}-dead-letters")
 
 
+DEAD_LETTERS_SUBSCRIPTION = "dead-letters"
+"""On a deployment's dead-letter topic, in its home cluster: what is not acknowledged here waits for somebody."""
+
+
 def logs_topic(tenant: str, namespace: str, deployment: str) -> TopicName:
     """What a deployment's instances log: text, one partition."""
     return TopicName(tenant, namespace, f"{deployment}-logs")

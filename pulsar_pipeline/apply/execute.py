@@ -13,6 +13,7 @@ from pulsar_pipeline.plan.steps import (
     CreateNamespace,
     CreateTopic,
     GrowTopic,
+    HoldMessages,
     LeaveCluster,
     Plan,
     RegisterCluster,
@@ -81,6 +82,8 @@ def take(step: Step, writer: ClusterWriter) -> None:
             writer.create_topic(step.topic, step.partitions)
         case GrowTopic():
             writer.grow_topic(step.topic, step.after)
+        case HoldMessages():
+            writer.hold_messages(step.topic, step.subscription)
         case UploadSchema():
             writer.upload_schema(step.topic, step.text)
         case _:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.cluster.policies import decode_policies, encode_policy
 from pulsar_pipeline.cluster.state import (
+    UNLIMITED,
     ClusterRecord,
     NamespaceName,
     NamespacePolicies,
@@ -26,6 +27,9 @@ _RECORD_KEYS = {
     "broker_url": "brokerServiceUrl",
     "broker_url_tls": "brokerServiceUrlTls",
 }
+_EARLIEST = {"ledgerId": -1, "entryId": -1, "partitionIndex": -1}
+_QUOTA_KINDS = ("destination_storage", "message_age")
+_NO_QUOTA = {"limitSize": UNLIMITED, "limitTime": UNLIMITED, "policy": "producer_request_hold"}
 _LOCAL_ONLY = {"createLocalTopicOnly": "true"}
 _UPDATE_LOCAL_ONLY = {"updateLocalTopicOnly": "true"}
 
@@ -78,6 +82,9 @@ class AdminCluster:
         found = (self._find(f"/admin/v2/schemas/{topic.path}/schemas") or {}).get("getSchemaResponses") or ()
         versions = (RegisteredSchema(int(one["version"]), one["type"], one.get("data") or "") for one in found)
         return tuple(sorted(versions, key=lambda schema: schema.version))
+
+    def subscriptions(self, topic: TopicName) -> frozenset[str]:
+        return frozenset(self._find(f"/admin/v2/persistent/{topic.path}/subscriptions") or ())
 
     def _find(self, path: str) -> Any:
         """The answer to a GET; None for something that is not there."""
@@ -136,6 +143,15 @@ class AdminCluster:
             return
         path = f"/admin/v2/persistent/{topic.path}/partitions"
         self._http.post(path, json=partitions, params=_UPDATE_LOCAL_ONLY)
+
+    def hold_messages(self, topic: TopicName, subscription: str) -> None:
+        path = f"/admin/v2/persistent/{topic.path}"
+        for kind in _QUOTA_KINDS:
+            self._http.post(f"{path}/backlogQuota", params={"backlogQuotaType": kind}, json=_NO_QUOTA)
+        try:
+            self._http.put(f"{path}/subscription/{quote(subscription, safe='')}", json=_EARLIEST)
+        except ClusterConflict:
+            return
 
     def upload_schema(self, topic: TopicName, text: str) -> None:
         body = {"type": "AVRO", "schema": text, "properties": {}}

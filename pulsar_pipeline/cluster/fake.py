@@ -44,6 +44,7 @@ class FakeCluster:
         self._namespaces: dict[NamespaceName, NamespacePolicies] = {}
         self._topics: dict[TopicName, int] = {}  # partitions; 0 for one without
         self._schemas: dict[TopicName, list[RegisteredSchema]] = {}
+        self._subscriptions: dict[TopicName, frozenset[str]] = {}
 
     @property
     def name(self) -> str:
@@ -82,6 +83,10 @@ class FakeCluster:
     def schemas(self, topic: TopicName) -> tuple[RegisteredSchema, ...]:
         self._answer()
         return tuple(self._schemas.get(topic, ()))
+
+    def subscriptions(self, topic: TopicName) -> frozenset[str]:
+        self._answer()
+        return self._subscriptions.get(topic, frozenset())
 
     # ── writer ────────────────────────────────────────────────────────────────────────────────
 
@@ -132,6 +137,11 @@ class FakeCluster:
             if partitions < there:
                 raise ClusterError(f"{topic} has {there} partitions and cannot shrink", where=self._where)
             self._topics[topic] = partitions
+
+    def hold_messages(self, topic: TopicName, subscription: str) -> None:
+        with self._write():
+            self._topic(topic)
+            self._subscriptions[topic] = self.subscriptions(topic) | {subscription}
 
     def upload_schema(self, topic: TopicName, text: str) -> None:
         with self._write():
@@ -198,6 +208,7 @@ class FakeCluster:
         for topic in [name for name in self._topics if _namespace(name) == namespace]:
             del self._topics[topic]
             self._schemas.pop(topic, None)
+            self._subscriptions.pop(topic, None)
 
 
 def _namespace(topic: TopicName) -> NamespaceName:

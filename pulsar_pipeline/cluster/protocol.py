@@ -56,6 +56,9 @@ class ClusterReader(Protocol):
     def schemas(self, topic: TopicName) -> tuple[RegisteredSchema, ...]:
         """Live versions of a topic's schema, oldest first; empty if it has none."""
 
+    def subscriptions(self, topic: TopicName) -> frozenset[str]:
+        """The durable subscriptions of a partitioned topic; empty if it is not there."""
+
 
 class ClusterWriter(ClusterReader, Protocol):
     """Changes one thing per call. Each call is idempotent: repeated, it changes nothing and raises nothing."""
@@ -89,6 +92,13 @@ class ClusterWriter(ClusterReader, Protocol):
 
     def grow_topic(self, topic: TopicName, partitions: int) -> None:
         """Raise the partitions of a topic in this cluster alone. ClusterError without it or to shrink it."""
+
+    def hold_messages(self, topic: TopicName, subscription: str) -> None:
+        """Keep every message of a partitioned topic, from the first that is there, until `subscription` (made here)
+        has acknowledged it. What waits counts for no backlog quota: producers are never stopped for it.
+
+        ClusterNotFound without the topic.
+        """
 
     def upload_schema(self, topic: TopicName, text: str) -> None:
         """Register an Avro schema (JSON text) as the topic's next version; one it has already stays as it is.

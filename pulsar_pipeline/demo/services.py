@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,9 +12,11 @@ from pathlib import Path
 
 from pulsar_pipeline.errors import LocalError
 from pulsar_pipeline.local import processes
+from pulsar_pipeline.local.ports import is_free
 
 _START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 20.0
+"""Longer than `serve` gives its own processes."""
 _POLL_S = 0.05
 
 
@@ -45,21 +45,31 @@ class Services:
         if running is not None:
             return running
         self._folder.mkdir(parents=True, exist_ok=True)
-        ready, log = self._folder / f"{cluster}.url", self._folder / f"{cluster}.log"
-        ready.unlink(missing_ok=True)
-        port = preferred_port if _is_free(preferred_port) else 0
-        options = ["--cluster", cluster, "--port", str(port), "--ready-file", str(ready)]
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                [*command, *options], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-            )
-        url = _wait_ready(process, ready, log)
+        log = self._folder / f"{cluster}.log"
+        port = preferred_port if is_free(preferred_port) else 0
+        try:
+            process, url = self._start(command, cluster, port, log)
+        except LocalError:
+            if port == 0 or is_free(port):
+                raise
+            process, url = self._start(command, cluster, 0, log)  # something else was quicker to take it
         found = processes.find(process.pid)
         if found is None:
             raise LocalError(f"the query service of {cluster} ended at once", where=str(log))
         service = Service(cluster, url, process.pid, found.started)
         self._record(cluster).write_text(json.dumps(asdict(service)))
         return service
+
+    def _start(self, command: Sequence[str], cluster: str, port: int, log: Path) -> tuple[subprocess.Popen[bytes], str]:
+        """The process, and the URL at which it answers."""
+        ready = self._folder / f"{cluster}.url"
+        ready.unlink(missing_ok=True)
+        options = ["--cluster", cluster, "--port", str(port), "--ready-file", str(ready)]
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [*command, *options], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        return process, _wait_ready(process, ready, log)
 
     def find(self, cluster: str) -> Service | None:
         """The running service of a cluster, if any."""
@@ -102,19 +112,9 @@ def _end(service: Service) -> None:
     deadline = time.monotonic() + _STOP_TIMEOUT_S
     while (found := processes.find(service.pid)) is not None and found.started == service.started:
         if time.monotonic() > deadline:
-            processes.signal_group(os.getpgid(service.pid), signal.SIGKILL)
+            processes.signal_group(service.pid, signal.SIGKILL)  # it leads a group of its own
             return
         time.sleep(_POLL_S)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _last_line(log: Path) -> str:

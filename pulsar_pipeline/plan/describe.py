@@ -21,6 +21,7 @@ from pulsar_pipeline.plan.steps import (
     CreateNamespace,
     CreateTopic,
     GrowTopic,
+    HoldMessages,
     LeaveCluster,
     RegisterCluster,
     SetPermission,
@@ -70,6 +71,9 @@ def describe(step: Step) -> Described:  # noqa: PLR0911 - one return per kind of
         case GrowTopic(_, topic, before, after):
             warning = "keys move to other partitions: order by key and state by key start anew for those that move"
             return Described("update", "topic", topic.path, before, after, f"partitions {before} → {after}", warning)
+        case HoldMessages(_, topic, subscription):
+            text = f"holds {topic.topic} until acknowledged"
+            return Described("create", "subscription", f"{topic.path} {subscription}", None, subscription, text)
         case UploadSchema(_, topic, schema, before, text):
             digest = hashlib.sha256(text.encode()).hexdigest()[:12]
             latest = "" if before is None else f" (latest there: version {before})"

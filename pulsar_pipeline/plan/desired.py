@@ -13,7 +13,14 @@ from pulsar_pipeline.cluster.state import (
     TenantInfo,
 )
 from pulsar_pipeline.errors import PlanError
-from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, dead_letter_topic, logs_topic, state_topic
+from pulsar_pipeline.names import (
+    DEAD_LETTERS_SUBSCRIPTION,
+    STATE_NAMESPACE,
+    TopicName,
+    dead_letter_topic,
+    logs_topic,
+    state_topic,
+)
 from pulsar_pipeline.plan.permissions import permissions_of
 from pulsar_pipeline.plan.policies import policies_of, state_policies
 from pulsar_pipeline.schemas.schema import Schema
@@ -40,6 +47,8 @@ class DesiredState:
     left: dict[NamespaceName, frozenset[str]] = field(default_factory=dict)
     """Namespaces of the tenants that this cluster should not hold → the clusters that should."""
     topics: dict[TopicName, DesiredTopic] = field(default_factory=dict)
+    held: dict[TopicName, str] = field(default_factory=dict)
+    """Topics whose messages are kept until a subscription has acknowledged them → its name."""
 
 
 def desired_states(
@@ -83,10 +92,17 @@ def _add_tenant(state: DesiredState, tenant: Tenant, topics: Mapping[TopicName, 
             declared, clusters, granted[name], written_exactly_once=name in tenant.written_exactly_once
         )
         state.topics |= _of_namespace(name, topics)
+    if state.cluster == tenant.home:  # dead letters are taken back where the functions run
+        state.held |= _dead_letters_held(tenant, state.topics)
     if tenant.exactly_once:
         namespace = NamespaceName(tenant.tenant, STATE_NAMESPACE)
         state.namespaces[namespace] = state_policies(frozenset(tenant.clusters), granted[STATE_NAMESPACE])
         state.topics |= _of_namespace(STATE_NAMESPACE, topics)
+
+
+def _dead_letters_held(tenant: Tenant, topics: Mapping[TopicName, DesiredTopic]) -> dict[TopicName, str]:
+    names = (dead_letter_topic(tenant.tenant, each.namespace, name) for name, each in tenant.deployments.items())
+    return {name: DEAD_LETTERS_SUBSCRIPTION for name in names if name in topics}
 
 
 def _of_namespace(name: str, topics: Mapping[TopicName, DesiredTopic]) -> dict[TopicName, DesiredTopic]:

@@ -18,6 +18,7 @@ from pulsar_pipeline.plan.steps import (
     CreateNamespace,
     CreateTopic,
     GrowTopic,
+    HoldMessages,
     LeaveCluster,
     RegisterCluster,
     SetPermission,
@@ -137,6 +138,12 @@ def _topics(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
             yield GrowTopic(desired.cluster, topic, there.partitions, wanted.partitions)
 
 
+def _held(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
+    for topic, subscription in desired.held.items():
+        if subscription not in observed.subscriptions.get(topic, frozenset()):
+            yield HoldMessages(desired.cluster, topic, subscription)
+
+
 def _joining(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
     """A namespace that is there, but not held by the cluster: it takes topics only once it is."""
     for step in _replication_steps(desired, observed):
@@ -178,6 +185,7 @@ _PHASES: tuple[Callable[[DesiredState, Snapshot], Iterator[Step]], ...] = (
     _permissions,
     schema_steps,  # before the topics: a replicator that meets a topic without its schema stays stuck for ever
     _topics,
+    _held,
     _replication,
     _leaving,
 )

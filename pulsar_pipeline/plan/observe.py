@@ -37,6 +37,8 @@ class Snapshot:
     """Declared topics, and every topic of the namespaces that the cluster should leave (those without schemas)."""
     early_schemas: Mapping[TopicName, tuple[RegisteredSchema, ...]] = field(default_factory=dict)
     """Of declared topics that are not there yet: an apply that was cut may have come so far."""
+    subscriptions: Mapping[TopicName, frozenset[str]] = field(default_factory=dict)
+    """Of the topics that one should hold the messages of."""
 
 
 def observe(readers: Mapping[str, ClusterReader], desired: Mapping[str, DesiredState]) -> dict[str, Snapshot]:
@@ -66,6 +68,7 @@ def observe_cluster(reader: ClusterReader, desired: DesiredState) -> Snapshot:
             namespaces=namespaces,
             topics=topics,
             early_schemas=_early_schemas(reader, desired, namespaces, topics, pool),
+            subscriptions=_subscriptions(reader, desired, topics, pool),
         )
 
 
@@ -113,6 +116,13 @@ def _topics(
 
     states = dict(zip(wanted, pool.map(look, wanted), strict=True))
     return states | {topic: TopicState(0) for topic in leaving}
+
+
+def _subscriptions(
+    reader: ClusterReader, desired: DesiredState, topics: Mapping[TopicName, TopicState], pool: ThreadPoolExecutor
+) -> dict[TopicName, frozenset[str]]:
+    there = [topic for topic in desired.held if topic in topics]
+    return dict(zip(there, pool.map(reader.subscriptions, there), strict=True))
 
 
 def _early_schemas(

@@ -87,6 +87,15 @@ class GrowTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldMessages:
+    """Keep a topic's messages until `subscription` has acknowledged them, whatever the namespace's backlog quota."""
+
+    cluster: str
+    topic: TopicName
+    subscription: str
+
+
+@dataclass(frozen=True, slots=True)
 class UploadSchema:
     """Register the topic's next schema version; `before` is the latest version there is (None: the first)."""
 
@@ -107,6 +116,7 @@ Step = (
     | SetPermission
     | CreateTopic
     | GrowTopic
+    | HoldMessages
     | UploadSchema
 )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -12,6 +15,11 @@ from prometheus_client.registry import Collector
 from pulsar_pipeline import metrics
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.stats import Counts, Snapshot, Stats
+
+_AFTER_S = 2.0
+"""Before the port is tried at first, and again."""
+
+_log = logging.getLogger(__name__)
 
 _COUNTERS: tuple[tuple[metrics.Metric, Callable[[Counts], int]], ...] = (
     (metrics.FUNCTION_RECEIVED, lambda counts: counts.received),
@@ -75,7 +83,26 @@ class InstanceCollector(Collector):
 
 
 def serve_metrics(port: int, collector: Collector) -> None:
-    """Expose `/metrics` on `port` from a daemon thread. Raises OSError when the port is taken."""
+    """Expose `/metrics` on `port`, from daemon threads. Returns at once.
+
+    A functions worker picks ports blindly among those free at the moment, so that now and then this one is another
+    instance's as well, or this instance's own control port. Nothing but the metrics depends on it, so control ports go
+    first, and while the port is taken the instance works without.
+    """
     registry = CollectorRegistry()
     registry.register(collector)
-    start_http_server(port, registry=registry)
+    threading.Thread(target=_serve, args=(port, registry), name="metrics", daemon=True).start()
+
+
+def _serve(port: int, registry: CollectorRegistry) -> None:
+    told = False
+    while True:
+        time.sleep(_AFTER_S)
+        try:
+            start_http_server(port, registry=registry)
+        except OSError as error:
+            if not told:
+                _log.warning("no metrics for now: cannot listen on port %s: %s", port, error.strerror)
+            told = True
+        else:
+            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from tests.support.remove import remove_tenant
 
 PEER = ClusterRecord("http://peer:8080", None, "pulsar://peer:6650", None)
 WEST = frozenset({"west"})
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.cluster)])
@@ -47,7 +49,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[ClusterWriter]:
 @pytest.fixture
 def tenant(cluster: ClusterWriter, request: pytest.FixtureRequest, unique: str) -> Iterator[str]:
     """A tenant of its own for each test, in `west` alone."""
-    name = f"contract-{unique}-{abs(hash(request.node.name)) % 100_000}"
+    name = f"contract-{unique}-{next(_numbers)}"
     cluster.put_tenant(name, TenantInfo(frozenset({"boss"}), WEST))
     yield name
     if isinstance(cluster, AdminCluster):
@@ -235,6 +237,18 @@ def test_a_topic_grows_and_does_not_shrink(cluster: ClusterWriter, topic: TopicN
     with pytest.raises(ClusterError):
         cluster.grow_topic(TopicName(topic.tenant, topic.namespace, "missing"), 3)
     assert cluster.partitions(topic) == 4
+
+
+def test_a_subscription_holds_every_partition_of_a_topic(cluster: ClusterWriter, topic: TopicName) -> None:
+    assert cluster.subscriptions(TopicName(topic.tenant, topic.namespace, "nowhere")) == frozenset()
+    assert cluster.subscriptions(topic) == frozenset()
+    for _ in range(2):
+        cluster.hold_messages(topic, "held")
+        assert cluster.subscriptions(topic) == {"held"}
+    cluster.grow_topic(topic, 3)
+    assert cluster.subscriptions(topic) == {"held"}
+    with pytest.raises(ClusterNotFound):
+        cluster.hold_messages(TopicName(topic.tenant, topic.namespace, "nowhere"), "held")
 
 
 def test_leaving_a_cluster_closes_it_for_the_namespaces_topics(

@@ -57,7 +57,7 @@ def test_each_message_is_read_with_the_schema_it_was_written_with(platform, clie
         producer = client.create_producer(topic, schema=wire_schema(version))
         producer.send(Encoder(version)({"id": "m", "speed": 7}), partition_key="m")
         producer.close()
-    messages = [consumer.receive(10_000) for _ in range(2)]
+    messages = [consumer.receive(60_000) for _ in range(2)]
     decode_as_written, decode_as_new = (
         Decoder(reader, writer_lookup(client, messages[0].topic_name())) for reader in (None, NEW)
     )
@@ -79,7 +79,7 @@ def test_a_message_without_a_schema_is_the_events_fault(platform, client, namesp
     topic = create(platform, f"{namespace}/none")
     consumer = client.subscribe(topic, "reader", schema=pulsar.schema.BytesSchema())
     client.create_producer(topic).send(b"x")
-    message = consumer.receive(10_000)
+    message = consumer.receive(60_000)
     assert version_of(message) == NO_VERSION
     with pytest.raises(DataError, match="sent without a schema"):
         writer_lookup(client, topic)(version_of(message))

@@ -25,6 +25,7 @@ from tests.support.deployed import FUNCTIONS, Home, apply_tenant, build, home
 from tests.support.project import Project
 from tests.support.remove import remove_tenant
 from tests.support.serving import Served, serving
+from tests.support.unload import unload
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -166,11 +167,10 @@ def _instances(tenant: Tenant) -> list[int]:
             if "runtime/main.py" in each.command and f'"tenant":"{tenant.tenant}"' in each.command
         ]
 
-    return wait_until(lambda: found if len(found := running()) == 2 else [], 30, "both instances run")
+    return wait_until(lambda: found if len(found := running()) == 2 else [], 60, "both instances run")
 
 
 def _unload(platform: Platform, tenant: Tenant, ref: str) -> None:
     """Every partition's owner lets go of it, and of all that is connected to it."""
     with AdminHttp(tenant.home, platform.clusters[tenant.home]) as http:
-        for partition in range(PARTITIONS):
-            http.put(f"/admin/v2/persistent/{tenant.topic_name(ref).path}-partition-{partition}/unload")
+        assert unload(http, map(tenant.topic_name(ref).partition, range(PARTITIONS))) > 0

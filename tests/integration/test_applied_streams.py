@@ -25,7 +25,8 @@ from tests.support.tenants import tenant, write_schema
 
 pytestmark = pytest.mark.cluster
 
-RECEIVE_MS = 20_000
+RECEIVE_MS = 90_000
+"""A replicator may take some 20 s to connect at first, on a quiet machine."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def connect(platform: Platform, tokens: Tokens, tmp_path: Path) -> Iterator[obje
 
         def connect(cluster: str, role: str) -> pulsar.Client:
             token = tokens.file_of(role, tmp_path)
-            client = open_client(platform.clusters[cluster], token_file=token, operation_timeout_seconds=10)
+            client = open_client(platform.clusters[cluster], token_file=token, operation_timeout_seconds=30)
             stack.callback(client.close)
             return client
 

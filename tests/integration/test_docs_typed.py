@@ -50,6 +50,10 @@ done
 python functions/predictive_maintenance/prepare.py --out .local/demo/events --rows 300
 pulsar-pipeline events send acme sensors/readings .local/demo/events/readings.jsonl
 pulsar-pipeline events send acme sensors/labels .local/demo/events/labels.jsonl
+for port in 8000 8001; do
+  until pulsar-pipeline query acme failure-risk mill-01 \
+    --url http://127.0.0.1:$port --token-file .local/secrets/acme-app.token; do sleep 0.5; done
+done
 """
 """What `make demo` leaves behind, smaller."""
 

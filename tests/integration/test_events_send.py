@@ -172,10 +172,10 @@ def test_a_run_goes_on_from_a_line(sending: Sending, tmp_path: Path) -> None:
 
 
 def test_a_rate_is_kept(sending: Sending, tmp_path: Path) -> None:
-    ran = sending("in/rate", csv_file(tmp_path, rows(101)), "--rate", "200", "--json")
-    assert json.loads(ran.out)["seconds"] >= 0.5
+    ran = sending("in/rate", csv_file(tmp_path, rows(101)), "--rate", "50", "--json")
+    assert json.loads(ran.out)["seconds"] >= 2
     published = sorted(message.publish_timestamp() for _, message, _ in sending.stored("in/rate"))
-    assert published[-1] - published[0] >= 400, "they left over half a second, not at its end"
+    assert published[-1] - published[0] >= 1000, "they left over two seconds, not at their end"
 
 
 def test_another_cluster_of_the_tenant(sending: Sending, tmp_path: Path) -> None:

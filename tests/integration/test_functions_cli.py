@@ -103,8 +103,9 @@ def test_from_deployment_to_deletion(
         (row,) = json.loads(verbs(capsys, "list", "--json").out)
         return dict(row)
 
-    def status() -> dict[str, Any]:
-        return dict(json.loads(verbs(capsys, "status", "--json").out))
+    def instances() -> list[dict[str, Any]]:
+        """As the worker tells of them; none while it cannot."""
+        return list(json.loads(verbs(capsys, "status", "--json").out).get("instances", ()))
 
     assert listed()["state"] == "not deployed"
     assert verbs(capsys, "status").code == ExitCode.ERROR
@@ -128,25 +129,28 @@ def test_from_deployment_to_deletion(
     events = tmp_path / "events.csv"
     events.write_text("id,n\n" + "".join(f"k{n},{n}\n" for n in range(1, 51)))
     assert verbs.send(capsys, events).code == ExitCode.OK
-    wait_until(lambda: sum(each["received"] for each in status()["instances"]) == 50, 30, "50 events received")
-    assert sum(each["user_failures"] for each in status()["instances"]) == 10
-    text = verbs(capsys, "status").out
-    assert "ValueError: cannot take" in text
+    wait_until(lambda: sum(each["received"] for each in instances()) == 50, 30, "50 events received")
+    assert sum(each["user_failures"] for each in instances()) == 10
+    assert "ValueError: cannot take" in verbs(capsys, "status").out
     stats = json.loads(verbs(capsys, "stats", "--json").out)
     assert (stats["total"]["received"], stats["total"]["processed"]) == (50, 40)
     assert max(each["metrics"]["largest"] for each in stats["instances"]) == 49
     assert "largest" in verbs(capsys, "stats").out
 
-    wait_until(lambda: "running with" in verbs(capsys, "logs").out, 30, "log lines")
-    assert len(verbs(capsys, "logs", "--lines", "2", "--json").out.splitlines()) == 2
-    logged = [json.loads(line) for line in verbs(capsys, "logs", "--json", "--since", "10m").out.splitlines()]
-    assert any(line["message"].startswith("running with") for line in logged)
-    assert {line["instance"] for line in logged} == {"0", "1"}
-    assert [line["time_ms"] for line in logged] == sorted(line["time_ms"] for line in logged)
+    def logged(*options: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in verbs(capsys, "logs", "--json", *options).out.splitlines()]
+
+    def at_work() -> set[str]:
+        return {line["instance"] for line in logged("--since", "1h") if line["message"].startswith("running with")}
+
+    wait_until(lambda: at_work() == {"0", "1"}, 30, "both tell that they run")
+    assert len(logged("--lines", "2")) == 2
+    times = [line["time_ms"] for line in logged("--since", "1h")]
+    assert times == sorted(times)
 
     assert verbs(capsys, "restart").code == ExitCode.OK
-    wait_until(lambda: all(each["received"] == 0 for each in status()["instances"]), 30, "new processes")
-    wait_until(lambda: status()["state"] == "running", 60, "running again")
+    wait_until(lambda: [each["received"] for each in instances()] == [0, 0], 30, "new processes")
+    wait_until(lambda: [each["running"] for each in instances()] == [True, True], 60, "running again")
 
     verbs.declare(config={"refuse_to_start": True})
     refused = deploy()

@@ -153,7 +153,7 @@ def send(clusters: LocalClusters, payload: bytes) -> None:
 def receive(clusters: LocalClusters) -> bytes:
     client = open_client(load_platform(clusters.layout.platform).clusters[NAME])
     try:
-        return client.create_reader(TOPIC, pulsar.MessageId.earliest).read_next(timeout_millis=20_000).data()
+        return client.create_reader(TOPIC, pulsar.MessageId.earliest).read_next(timeout_millis=60_000).data()
     finally:
         client.close()
 

@@ -88,8 +88,7 @@ def test_a_started_jvm_is_known_again_and_stopped(cluster: ClusterLayout, tmp_pa
 def test_a_jvm_whose_pid_file_was_lost_is_known_by_its_arguments(cluster: ClusterLayout, tmp_path: Path) -> None:
     started = jvm.start(cluster, fake_java(tmp_path, "import time; time.sleep(60)"), {"PATH": "/bin:/usr/bin"})
     cluster.pid.unlink()
-    found = jvm.running(cluster)
-    assert found is not None
+    found = wait_until(lambda: jvm.running(cluster), 5, "it is seen")  # while it starts it has no command line
     assert found.pid == started.pid
 
 
@@ -129,7 +128,8 @@ def test_stop_ends_a_stubborn_jvm_and_the_instances_it_started(
     started = jvm.start(cluster, fake_java(tmp_path, script), {"PATH": "/bin:/usr/bin"})
     wait_until(ready.exists, 10, "the JVM ignores SIGTERM")
     assert jvm.stop(cluster)
-    assert not [process for process in processes.everything() if process.group == started.pid]
+    rest = [process for process in processes.everything() if process.group == started.pid]
+    wait_until(lambda: not any(processes.find(process.pid) for process in rest), 5, "what was killed is gone")
 
 
 def test_instances_that_outlived_their_jvm_are_stopped(cluster: ClusterLayout) -> None:

@@ -23,7 +23,8 @@ from tests.support.tenants import tenant, write_schema
 
 pytestmark = pytest.mark.cluster
 
-RECEIVE_MS = 20_000
+RECEIVE_MS = 90_000
+"""A replicator may take some 20 s to connect at first, on a quiet machine."""
 
 Connect = Callable[[str, str], pulsar.Client]
 
@@ -53,7 +54,7 @@ def connect(platform: Platform, tokens: Tokens, tmp_path: Path) -> Iterator[Conn
 
         def connect(cluster: str, role: str) -> pulsar.Client:
             token = tokens.file_of(role, tmp_path)
-            client = open_client(platform.clusters[cluster], token_file=token, operation_timeout_seconds=10)
+            client = open_client(platform.clusters[cluster], token_file=token, operation_timeout_seconds=30)
             stack.callback(client.close)
             return client
 

@@ -22,7 +22,7 @@ from tests.support.statelog import KEY, chunk, claim, commit
 
 pytestmark = pytest.mark.cluster
 
-READ_MS = 20_000
+READ_MS = 60_000
 A = Writer(1, 1, "a")
 
 
@@ -39,7 +39,7 @@ def namespace(platform: Platform, unique: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(platform: Platform) -> Iterator[pulsar.Client]:
-    client = open_client(platform.clusters["west"], operation_timeout_seconds=10)
+    client = open_client(platform.clusters["west"], operation_timeout_seconds=30)
     yield client
     client.close()
 

@@ -205,15 +205,23 @@ def _consume_by_pattern(client: pulsar.Client, side: Side) -> None:
 
 def _read(client: pulsar.Client, side: Side) -> None:
     reader = client.create_reader(f"{side.topic(RESULTS)}-partition-0", pulsar.MessageId.earliest)
-    message = reader.read_next(timeout_millis=10_000)
+    message = reader.read_next(timeout_millis=60_000)
     while message.has_null_value():  # a marker of the exactly-once protocol
-        message = reader.read_next(timeout_millis=10_000)
+        message = reader.read_next(timeout_millis=60_000)
     assert message.partition_key() == "k1"
     reader.close()
 
 
 def _look_up_partitions(client: pulsar.Client, side: Side) -> None:
     assert len(client.get_topic_partitions(side.topic(RESULTS))) == 1
+
+
+def _looks_up(client: pulsar.Client, side: Side) -> bool:
+    try:
+        _look_up_partitions(client, side)
+    except pulsar.Timeout:
+        return False
+    return True
 
 
 Refusal = type[pulsar.PulsarException]
@@ -238,7 +246,7 @@ def test_topics_are_open_to_their_tenants_roles_only(pair: Pair, platform: Platf
     do, allowed, refusal = ACTS[act]
     for role in ROLES:
         token = pair.mine.tokens[role]
-        with closing(open_client(platform.clusters[cluster], token_file=token, operation_timeout_seconds=10)) as client:
+        with closing(open_client(platform.clusters[cluster], token_file=token, operation_timeout_seconds=30)) as client:
             if role in allowed:
                 do(client, pair.mine)
             with pytest.raises(refusal):
@@ -262,7 +270,7 @@ def test_a_token_is_read_anew_at_each_connection(sides: tuple[Side, Side], platf
         with pytest.raises(pulsar.Timeout):  # it tries again until then
             _look_up_partitions(client, side)
         file.write_text(read_token(side.tokens["admin"]) + "\n")
-        _look_up_partitions(client, side)
+        wait_until(lambda: _looks_up(client, side), 20, "the new token is taken")
 
 
 # ── Pulsar's admin REST ───────────────────────────────────────────────────────────────────────
@@ -353,7 +361,7 @@ def test_a_tenants_admin_grants_and_revokes_at_home(pair: Pair, platform: Platfo
 
 def _rest(platform: Platform, method: str, path: str, headers: Mapping[str, str], **options: Any) -> httpx.Response:
     url = platform.clusters["west"].admin_url + path
-    return httpx.request(method, url, headers=headers, trust_env=False, timeout=20, **options)
+    return httpx.request(method, url, headers=headers, trust_env=False, timeout=60, **options)
 
 
 def _strangers(side: Side) -> Iterator[dict[str, str]]:
@@ -366,7 +374,7 @@ def _subscribe(platform: Platform, pair: Pair) -> None:
     """A subscription that has a message to show."""
     for side in (pair.mine, pair.other):
         cluster = platform.clusters["west"]
-        with closing(open_client(cluster, token_file=side.tokens["admin"], operation_timeout_seconds=10)) as client:
+        with closing(open_client(cluster, token_file=side.tokens["admin"], operation_timeout_seconds=30)) as client:
             topic = f"{side.topic(RESULTS)}-partition-0"
             client.subscribe(topic, "look", initial_position=pulsar.InitialPosition.Earliest).close()
 
@@ -392,7 +400,7 @@ def _ask(served: Served, tenant: str, headers: Mapping[str, str]) -> tuple[int, 
 
 def _answers(served: Served, tenant: str, headers: Mapping[str, str]) -> list[httpx.Response]:
     base = f"{served.url}/v1/tenants/{tenant}/models"
-    with httpx.Client(headers=dict(headers), trust_env=False) as http:
+    with httpx.Client(headers=dict(headers), trust_env=False, timeout=60) as http:
         return [
             http.get(base),
             http.get(f"{base}/model/predictions/k1"),

@@ -29,7 +29,7 @@ from pulsar_pipeline.statelog.stamp import PROPERTY, Stamp, parse
 from pulsar_pipeline.statelog.topics import StateLogReader
 from tests.support.serial import serial_run
 
-READ_TIMEOUT_MS = 10_000
+READ_TIMEOUT_MS = 30_000
 QUIET_MS = 200
 """Without a record for so long, a log that nobody writes to any more has been read."""
 

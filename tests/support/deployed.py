@@ -30,7 +30,8 @@ from pulsar_pipeline.spec.model import Platform, Tenant
 FUNCTIONS = Path(__file__).parent / "functions"
 """Functions that exist for tests only."""
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
+READ_TIMEOUT_MS = 30_000
 
 
 def apply_tenant(platform: Platform, tenant: Tenant) -> None:
@@ -101,14 +102,14 @@ def home(platform: Platform, tenant: Tenant) -> Iterator[Home]:
             client.close()
 
 
-def read_all(client: pulsar.Client, topic: str, partitions: int, *, quiet_ms: int = 500) -> list[pulsar.Message]:
+def read_all(client: pulsar.Client, topic: str, partitions: int) -> list[pulsar.Message]:
     """What a topic holds now, partition after partition."""
     name, _ = parse_topic(topic)
     messages = []
     for index in range(partitions):
         reader = client.create_reader(name.partition(index), pulsar.MessageId.earliest)
         while reader.has_message_available():
-            message = reader.read_next(quiet_ms * 10)
+            message = reader.read_next(READ_TIMEOUT_MS)
             if not message.has_null_value():  # a marker of the exactly-once protocol
                 messages.append(message)
         reader.close()

@@ -16,7 +16,7 @@ from tests.support.checker import Checker, Verified, Wrong
 from tests.support.histories import EVENT_TIMEOUT_S, Feeder, Ground
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.proxy import Proxy
-from tests.support.wait import wait_until
+from tests.support.wait import PATIENCE, wait_until
 
 ENTRY = Path(planted.__file__)
 STEP_TIMEOUT_S = 20.0
@@ -55,7 +55,8 @@ class Stage:
 
     def wait(self, condition: Any, what: str, timeout_s: float = STEP_TIMEOUT_S) -> None:
         try:
-            wait_until(condition, min(timeout_s, self.settle_s), what, poll_s=0.005)
+            patience = 1.0 if self.bugs else PATIENCE
+            wait_until(condition, min(timeout_s, self.settle_s), what, poll_s=0.005, patience=patience)
         except AssertionError as error:
             raise Wrong(str(error)) from error
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 _CONNECT, _CONNECTED, _ERROR = 2, 3, 14
 _PROTOCOL_VERSION = 19
 _VARINT, _BYTES = 0, 2
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 30.0
 
 
 def connect(broker_url: str, token: str | None) -> str:

@@ -36,6 +36,7 @@ from tests.support.checker import Checker, Verified
 from tests.support.deployed import FUNCTIONS
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.proxy import Proxy
+from tests.support.unload import unload
 
 PARTITIONS = 2
 FUNCTION = FUNCTIONS / "ledger"
@@ -416,8 +417,7 @@ class History:
         config = self._config
         topics = [*(binding.topic for binding in config.inputs.values()), config.output.topic, config.state_topic]  # type: ignore[union-attr]
         topic, _ = parse_topic(str(self._rng.choice(topics)))
-        partition = topic.partition(self._rng.randrange(PARTITIONS))
-        self._http.put(f"/admin/v2/{partition.replace('://', '/')}/unload")
+        unload(self._http, [topic.partition(self._rng.randrange(PARTITIONS))])
 
     def _change(self) -> None:
         self._team.change(3 - self._team.parallelism)

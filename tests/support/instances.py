@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MAIN = Path(runtime_main.__file__)
 
 READY_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 60.0
 
 _RUNNING = '"running with '
 _numbers = itertools.count(1)
@@ -40,6 +41,16 @@ class Instance:
     log: Path
     console: Path
     started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    """When it ended, seen at once, by the monotonic clock."""
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._watch, name=f"end of {self.pid}", daemon=True).start()
+
+    def _watch(self) -> None:
+        with suppress(ChildProcessError):  # somebody has asked for its code already
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        self.ended = time.monotonic()
 
     @property
     def pid(self) -> int:

@@ -13,7 +13,7 @@ from pulsar_pipeline.settings import Settings
 
 _COMPILER, _COMPILER_SHA256 = "3.33.0", "f7686c4960cf70c2ebc5c500a73a8cfc04541b730c18f1c5c21329889b137f45"
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy"
-_TIMEOUT_S = 120
+_TIMEOUT_S = 300
 
 
 def run_java(source: Path, arguments: list[str], folder: Path) -> None:

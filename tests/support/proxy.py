@@ -1,7 +1,8 @@
 """A proxy between instances and a broker, so that a test can drop or cut their connections.
 
 Brokers answer lookups with their own address, by which a client would go round the proxy. So that address is replaced
-in what the broker says; it has to be as long as the proxy's own, for the frames around it tell their length.
+in what the broker says; it has to be as long as the proxy's own, for the frames around it tell their length. Frames are
+passed on whole, so that no address and no stamp is missed for being cut in two.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-_CHUNK = 1 << 16
+_SIZE_BYTES = 4
+"""A frame begins with its length."""
+_LARGEST_FRAME = 6 << 20
 _LOST_S = 0.2
 
 
@@ -63,7 +66,9 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._listener))
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, sock=self._listener, limit=_LARGEST_FRAME)
+        )
         self._loop.run_forever()
         server.close()
         self._loop.run_until_complete(self._ended())
@@ -74,6 +79,7 @@ class Proxy:
         while len(asyncio.all_tasks()) > 1:
             self._abort()
             await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)  # for what was closed last
 
     def _abort(self) -> None:
         for writer in self._connections:
@@ -86,7 +92,9 @@ class Proxy:
             return
         self._connections.add(writer)
         try:
-            there, broker = await asyncio.open_connection(self._target.hostname, self._target.port)
+            there, broker = await asyncio.open_connection(
+                self._target.hostname, self._target.port, limit=_LARGEST_FRAME
+            )
         except OSError:
             writer.close()
             return
@@ -95,8 +103,9 @@ class Proxy:
         self._connections -= {writer, broker}
 
     async def _ask(self, client: asyncio.StreamReader, broker: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await client.read(_CHUNK):
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                data = await _frame(client)
                 if self._trigger is not None and self._trigger in data:
                     self._trigger, self._cut = None, True
                     self._loop.call_later(_LOST_S, self.mend)
@@ -104,15 +113,20 @@ class Proxy:
         broker.close()
 
     async def _answer(self, broker: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while data := await broker.read(_CHUNK):
-                await self._pass_on(data.replace(self._address, self._own), client)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                await self._pass_on((await _frame(broker)).replace(self._address, self._own), client)
         client.close()
 
     async def _pass_on(self, data: bytes, to: asyncio.StreamWriter) -> None:
         if not self._cut:
             to.write(data)
             await to.drain()
+
+
+async def _frame(stream: asyncio.StreamReader) -> bytes:
+    size = await stream.readexactly(_SIZE_BYTES)
+    return size + await stream.readexactly(int.from_bytes(size))
 
 
 def _listener(digits: int) -> socket.socket:

@@ -103,7 +103,7 @@ class Served:
     def __init__(self, process: subprocess.Popen[bytes], url: str, headers: Mapping[str, str], tenant: str) -> None:
         self.process, self.url = process, url
         self._base = f"{url}/v1/tenants/{tenant}/models/risk"
-        self._http = httpx.Client(headers=headers, trust_env=False, timeout=10)
+        self._http = httpx.Client(headers=headers, trust_env=False, timeout=60)
 
     def close(self) -> None:
         self._http.close()
@@ -154,6 +154,14 @@ def module_of(pid: int) -> str:
     return next((argument for argument in arguments if argument.startswith("pulsar_pipeline.")), "")
 
 
+def _wait_ended(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
 def command(platform_file: Path, tenants: Path, cluster: str, folder: Path, *more: str) -> list[str]:
     return [
         *(sys.executable, "-c", _RUN, "serve", "--cluster", cluster, "--folder", str(folder)),
@@ -183,4 +191,4 @@ def serving(
         finally:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGTERM)
-                process.wait(20)
+                _wait_ended(process)

@@ -12,17 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from pulsar_pipeline.local import processes
 from pulsar_pipeline.local.ports import is_free
 from tests.support.pages import ROOT, Block
 from tests.support.wait import wait_until
 
-TIMEOUT_S = 60
-RETRY_S = 30
+TIMEOUT_S = 240
+RETRY_S = 90
 
 _COPIED = ("tenants", "functions", "docs", "deploy")
 
@@ -74,10 +74,10 @@ class Workspace:
         return out, err + out
 
     def close(self) -> None:
-        for group in self._groups:
-            with suppress(ProcessLookupError):
-                os.killpg(group, signal.SIGTERM)
-        for group in self._groups:
+        running = [group for group in self._groups if _alive(group)]
+        for group in running:
+            processes.signal_group(group, signal.SIGTERM)
+        for group in running:
             wait_until(lambda group=group: not _alive(group), 20, "what the blocks started has ended")
 
     def _run(self, text: str) -> tuple[int, str, str]:
@@ -92,13 +92,14 @@ class Workspace:
                 stderr=stderr,
                 start_new_session=True,
             )
-            self._groups.append(process.pid)
             try:
                 code = process.wait(TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise AssertionError(f"not done after {TIMEOUT_S} s: {text}\n{err.read_text()}") from None
+        if _alive(process.pid):  # it left something running; else the number may become another's
+            self._groups.append(process.pid)
         return code, out.read_text(), err.read_text()
 
 
@@ -117,11 +118,8 @@ def _environment() -> dict[str, str]:
 
 
 def _alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process of the group runs; the remains of one that nobody has reaped do not count."""
+    return any(process.group == group for process in processes.everything())
 
 
 # ── what was printed, against what the page says ──────────────────────────────────────────────

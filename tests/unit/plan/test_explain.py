@@ -20,6 +20,7 @@ from pulsar_pipeline.plan.steps import (
     CreateNamespace,
     CreateTopic,
     GrowTopic,
+    HoldMessages,
     LeaveCluster,
     Plan,
     RegisterCluster,
@@ -55,6 +56,10 @@ STEPS: list[tuple[Step, str]] = [
     ),
     (CreateNamespace("west", SPACE, BOTH), "  + namespace acme/in: in east, west"),
     (CreateTopic("west", TOPIC, 4), "  + topic acme/in/readings: 4 partitions"),
+    (
+        HoldMessages("west", TOPIC, "dead-letters"),
+        "  + subscription acme/in/readings dead-letters: holds readings until acknowledged",
+    ),
     (UploadSchema("west", TOPIC, "reading.v1", None, "{}"), "  + schema acme/in/readings: reading.v1"),
     (
         UploadSchema("west", TOPIC, "reading.v2", 0, "{}"),
@@ -131,7 +136,7 @@ def test_the_document_tells_every_step_and_is_json() -> None:
     document = json.loads(json.dumps(plan_document(Plan(("acme",), steps))))
     assert len(document["steps"]) == len(steps)
     assert document["changes"] is True
-    assert document["counts"] == {"create": 6, "update": 3, "delete": 0}
+    assert document["counts"] == {"create": 7, "update": 3, "delete": 0}
     assert document["steps"][2] == {
         "cluster": "west",
         "action": "update",

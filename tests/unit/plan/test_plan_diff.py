@@ -19,12 +19,13 @@ from pulsar_pipeline.cluster.state import (
     TenantInfo,
 )
 from pulsar_pipeline.errors import ClusterRefused, ClusterUnreachable, PlanError
-from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, state_topic
+from pulsar_pipeline.names import DEAD_LETTERS_SUBSCRIPTION, STATE_NAMESPACE, TopicName, dead_letter_topic, state_topic
 from pulsar_pipeline.plan.make import make_plan
 from pulsar_pipeline.plan.steps import (
     CreateNamespace,
     CreateTopic,
     GrowTopic,
+    HoldMessages,
     LeaveCluster,
     Plan,
     RegisterCluster,
@@ -78,6 +79,7 @@ def test_an_empty_platform_gets_everything_in_order(schema: Path, clusters: Clus
         SetPermission,
         UploadSchema,
         CreateTopic,
+        HoldMessages,
     ]
     assert {step.cluster for step in steps} == {"west", "east"}
 
@@ -204,6 +206,15 @@ def test_partitions_grow_with_their_dead_letters_and_a_warning(schema: Path, clu
     with pytest.raises(PlanError, match="has 8 partitions and cannot shrink to 4") as caught:
         plan(tenant(schema), clusters)
     assert caught.value.what.count("\n") == 7, "every topic in every cluster is named"
+
+
+def test_dead_letters_wait_where_the_functions_run(schema: Path, clusters: Clusters) -> None:
+    letters = dead_letter_topic("acme", "models", "risk")
+    held = [step for step in apply(tenant(schema), clusters).steps if isinstance(step, HoldMessages)]
+    assert held == [HoldMessages("west", letters, DEAD_LETTERS_SUBSCRIPTION)]
+    assert clusters["west"].subscriptions(letters) == {DEAD_LETTERS_SUBSCRIPTION}
+    moved = tenant(schema, home="east")
+    assert apply(moved, clusters).steps == (HoldMessages("east", letters, DEAD_LETTERS_SUBSCRIPTION),)
 
 
 def test_a_topic_without_partitions_is_refused(schema: Path, clusters: Clusters) -> None:

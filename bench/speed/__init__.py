@@ -1,0 +1,1 @@
+"""What `bench/runtime.py` is made of: cases, a broker, processes, measuring, the report."""
