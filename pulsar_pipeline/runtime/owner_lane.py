@@ -54,6 +54,9 @@ class OwnerLane:
     def publish(self, message: Outgoing) -> None:
         self.outbox.add(message)
 
+    def fired(self) -> None:
+        self.owner.processed += 1
+
     def reached(self, turn: Turn, count: int) -> None:
         if count == turn.done:
             return

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pulsar_pipeline.runtime.state import checked_key
+from pulsar_pipeline.runtime.timers import TimerQueue
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
 
-_VALUE, _COUNTER, _OBJECT, _LINEAGE = "v:", "c:", "o:", "l:"
-"""Key spaces: bytes, counters, live objects in pickled form, and how far stamped inputs are. The platform's own parts
-keep what they need beside these, by `keep`."""
+_VALUE, _COUNTER, _OBJECT, _LINEAGE, _TIMER = "v:", "c:", "o:", "l:", "t:"
+"""Key spaces: bytes, counters, live objects in pickled form, how far stamped inputs are, and when timers are due. The
+platform's own parts keep what they need beside these, by `keep`."""
 
 LIVE_BYTES = 128_000_000
 """Most bytes of objects that stay live between commits, as pickled; others are made anew from their bytes when used."""
@@ -30,6 +31,7 @@ class PartitionState:
         self._touched: set[str] = set()
         self._sizes: dict[str, int] = {}
         self._live, self._most_live = 0, live_bytes
+        self.timers = TimerQueue({name: int(at_ms) for name, at_ms in self.kept(_TIMER)}, self._keep_timer)
 
     def get(self, key: str) -> bytes | None:
         return self._values.get(_VALUE + key)
@@ -64,6 +66,13 @@ class PartitionState:
             self._objects.move_to_end(key)
         return found
 
+    def delete_object(self, key: str) -> None:
+        """Nothing where there is none."""
+        self._objects.pop(key, None)
+        self._touched.discard(key)
+        self._live -= self._sizes.pop(key, 0)
+        self.drop(_OBJECT + key)
+
     def lineage(self, name: str) -> Lineage:
         """How far a stamped input has come."""
         stored = self._values.get(_LINEAGE + name)
@@ -80,6 +89,12 @@ class PartitionState:
     def drop(self, key: str) -> None:
         if self._values.pop(key, None) is not None:
             self._changed.add(key)
+
+    def _keep_timer(self, name: str, at_ms: int | None) -> None:
+        if at_ms is None:
+            self.drop(_TIMER + name)
+        else:
+            self.keep(_TIMER + name, b"%d" % at_ms)
 
     def kept(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """What stands in a key space, by the rest of the key. Looks at every key: for an owner's start."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol
 
 from pulsar_pipeline.runtime.event import InputPartition
@@ -11,6 +12,13 @@ from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.state import StateStore
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Position
+
+
+class Fires(Enum):
+    """Which timers of a lane fire at their turn."""
+
+    DUE = "all whose time has come"
+    RECORDED = "the earliest, whatever the clock says: it fired here before a crash"
 
 
 class Lane(Protocol):
@@ -33,6 +41,9 @@ class Lane(Protocol):
     def publish(self, message: Outgoing) -> None:
         """A message of the event in work for another topic, dead letters included; it was checked."""
 
+    def fired(self) -> None:
+        """A timer has fired, and what it did is part of the state."""
+
     def reached(self, turn: Turn, count: int) -> None:
         """The first `count` events of a turn are done; told before a commit, and at the turn's end."""
 
@@ -51,6 +62,8 @@ class Turn:
     """To be called before each event, where the order of several inputs is taken down."""
     skip: bool = False
     """They count as done, but must not be processed: they hung the function before, and are dead letters."""
+    fires: Fires | None = None
+    """No events, but timers of the lane: which of them."""
     done: int = 0
     """How many the lane has been told of."""
 
