@@ -89,7 +89,7 @@ def _add_tenant(state: DesiredState, tenant: Tenant, topics: Mapping[TopicName, 
             state.left[namespace] = clusters
             continue
         state.namespaces[namespace] = policies_of(
-            declared, clusters, granted[name], written_exactly_once=name in tenant.written_exactly_once
+            declared, clusters, granted[name], deduplicated=name in tenant.deduplicated
         )
         state.topics |= _of_namespace(name, topics)
     if state.cluster == tenant.home:  # dead letters are taken back where the functions run

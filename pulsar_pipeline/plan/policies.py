@@ -18,7 +18,7 @@ def policies_of(
     clusters: frozenset[str],
     permissions: Mapping[str, frozenset[str]],
     *,
-    written_exactly_once: bool = False,
+    deduplicated: bool = False,
 ) -> NamespacePolicies:
     """What is declared; None for what is not. Deduplication, where not declared, is as the deployments need it."""
     return NamespacePolicies(
@@ -27,7 +27,7 @@ def policies_of(
         backlog_quota=_backlog_quota(namespace.backlog_quota),
         ttl=_never(namespace.ttl),
         compaction_threshold=_never(namespace.compaction_threshold),
-        deduplication=written_exactly_once if namespace.deduplication is None else namespace.deduplication,
+        deduplication=deduplicated if namespace.deduplication is None else namespace.deduplication,
         schema_compatibility=namespace.schemas.compatibility.upper(),
         schema_enforced=namespace.schemas.enforce,
         auto_topic_creation=False,

@@ -70,6 +70,9 @@ class Concurrent:
             self._runner.run(self._take(turns, counts))
         return True
 
+    def close(self) -> None:
+        self._runner.close()
+
     async def _take(self, turns: Sequence[Turn], counts: Counts) -> None:
         started, tasks = time.monotonic(), _Tasks()
         begun = [[self._begin(turn, message, tasks) for message in turn.messages] for turn in turns]

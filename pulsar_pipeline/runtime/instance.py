@@ -152,6 +152,7 @@ class Instance:
             self._health.not_running(str(halted))
             self._stop.event.wait()
         watchdog.close()
+        processor.close()
 
     def _context(self, bundle: Bundle, client: pulsar.Client, sink: Sink) -> FunctionContext:
         arguments = self._arguments

@@ -43,6 +43,9 @@ class MicroBatches:
     def take(self, turns: Sequence[Turn], counts: Counts) -> bool:
         return all(self._take_one(turn, counts) for turn in turns)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def _take_one(self, turn: Turn, counts: Counts) -> bool:
         started = time.monotonic()
         batch = None if turn.skip else self._answered(turn)

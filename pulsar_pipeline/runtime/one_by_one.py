@@ -41,6 +41,9 @@ class OneByOne:
     def take(self, turns: Sequence[Turn], counts: Counts) -> bool:
         return all(self.take_one(turn, counts) for turn in turns)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def take_one(self, turn: Turn, counts: Counts) -> bool:
         """One turn; see `Processor.take`."""
         started, failures = time.monotonic(), counts.user_exceptions

@@ -40,6 +40,9 @@ class Processor(Protocol):
         False when the instance was stopped before the end. Raises Halted, and what publishing raised.
         """
 
+    def close(self) -> None:
+        """There will be no more events."""
+
 
 class Halted(Exception):
     """An event failed, and the deployment's `on_error` is `stop`."""

@@ -290,6 +290,11 @@ class Tenant(Root):
         return found
 
     @property
+    def deduplicated(self) -> frozenset[str]:
+        """Namespaces of outputs and dead letters of exactly-once deployments: brokers have to drop repeats there."""
+        return frozenset(self.written_exactly_once) | {each.namespace for each in self.exactly_once.values()}
+
+    @property
     def functions_role(self) -> str:
         """Role under which the tenant's functions connect."""
         return functions_role(self.tenant)

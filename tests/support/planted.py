@@ -19,14 +19,16 @@ from pulsar_pipeline.runtime import (
     exactly_once,
     main,
     owner,
+    owner_lane,
     partition_log,
+    partition_state,
     processor,
     promise,
     recovery,
     sink,
     source,
 )
-from pulsar_pipeline.runtime.unlogged import last_of_partition
+from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.statelog.fold import Fold
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Writer
@@ -45,12 +47,21 @@ def patch(of: Any, name: str, value: Any) -> Any:
 def ack_before_commit() -> None:
     """Inputs are acknowledged when they have been processed."""
 
-    def batch_done(self: exactly_once.ExactlyOnce, processed: Sequence[Any]) -> None:
-        if processed:
-            self._committer._acknowledge(last_of_partition(processed))
-        original(self, processed)
+    def reached(self: owner_lane.OwnerLane, turn: Turn, count: int) -> None:
+        if count > turn.done:
+            acknowledge(turn.messages[count - 1])
+        original(self, turn, count)
 
-    original = patch(exactly_once.ExactlyOnce, "batch_done", batch_done)
+    def init(self: Any, logs: Any, flush: Any, acknowledge_all: Callable[[Sequence[Any]], None], *args: Any) -> None:
+        acknowledging.append(acknowledge_all)
+        original_init(self, logs, flush, acknowledge_all, *args)
+
+    def acknowledge(message: Any) -> None:
+        acknowledging[0]([message])
+
+    acknowledging: list[Callable[[Sequence[Any]], None]] = []
+    original = patch(owner_lane.OwnerLane, "reached", reached)
+    original_init = patch(committer.Committer, "__init__", init)
 
 
 def _recovered(change: Callable[[owner.Owner], None]) -> None:
@@ -85,7 +96,7 @@ def state_not_restored() -> None:
     """A new owner begins with no state."""
 
     def change(found: owner.Owner) -> None:
-        found.state = owner.PartitionState({})
+        found.state = partition_state.PartitionState({})
 
     _recovered(change)
 
@@ -252,11 +263,11 @@ def max_batch(count: int) -> None:
 def event_s(seconds: float) -> None:
     """Every event takes so long."""
 
-    def handle(self: processor.Processor, *args: Any) -> None:
+    def ready(self: processor.Steps, *args: Any) -> Any:
         time.sleep(seconds)
-        original(self, *args)
+        return original(self, *args)
 
-    original = patch(processor.Processor, "handle", handle)
+    original = patch(processor.Steps, "ready", ready)
 
 
 def end_once_recovered(code: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from pulsar_pipeline.online.codecs import Codecs
 from pulsar_pipeline.online.memory import MemoryContext
 from pulsar_pipeline.online.rehearsal import Event, rehearse
-from pulsar_pipeline.runtime.owner import PartitionState
+from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.schemas.schema import load_schema
 from pulsar_pipeline.spec.load import load_function
 from pulsar_pipeline.testing import _importable, _load_class

@@ -18,11 +18,11 @@ from pulsar_pipeline import metrics
 from pulsar_pipeline.cli.main import PROGRAM, build
 from pulsar_pipeline.cli.reference import reference
 from pulsar_pipeline.errors import ExitCode
-from pulsar_pipeline.names import java_string_hash
 from pulsar_pipeline.local.config import Credentials, broker_settings, worker_settings
 from pulsar_pipeline.local.layout import Layout
 from pulsar_pipeline.local.ports import Ports
 from pulsar_pipeline.metrics import Metric
+from pulsar_pipeline.names import java_string_hash
 from pulsar_pipeline.query.shapes import BatchAnswer, Models, Prediction, Problem
 from pulsar_pipeline.runtime.dead_letters import Reason
 from pulsar_pipeline.schemas.check import check_tenant_schemas

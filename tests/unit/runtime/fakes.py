@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pulsar_pipeline.runtime.outgoing import Outgoing
+from pulsar_pipeline.runtime.state import MemoryState
+from pulsar_pipeline.runtime.turn import Turn
 
 
 @dataclass
@@ -22,7 +27,7 @@ class FakeMessageId:
         return self.batch
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeMessage:
     """What a consumer hands out, as far as the runtime asks."""
 
@@ -65,23 +70,84 @@ class FakeMessage:
 
 @dataclass
 class Sent:
-    topic: str
     payload: bytes
-    options: dict[str, Any]
+    key: str | None
+    event_time_ms: int | None
+    stamp: str | None = None
 
 
-class FakeSink:
-    """Keeps what is sent."""
+class FakeOutlet:
+    """Keeps what is sent to an output's partition."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
+
+    def send(
+        self, payload: bytes, key: str | None, event_time_ms: int | None, stamp: str | None = None, callback: Any = None
+    ) -> None:
+        self.sent.append(Sent(payload, key, event_time_ms, stamp))
+
+
+class FakeSink:
+    """Keeps what is sent to other topics."""
+
+    def __init__(self) -> None:
+        self.sent: list[Outgoing] = []
+        self.opened: list[str] = []
         self.flushed = 0
 
-    def send(self, topic: str, payload: bytes, callback: Any = None, **options: Any) -> None:
-        self.sent.append(Sent(topic, payload, options))
+    def open(self, topic: str) -> None:
+        self.opened.append(topic)
+
+    def send(self, message: Outgoing) -> None:
+        self.sent.append(message)
 
     def flush(self) -> None:
         self.flushed += 1
+
+
+class FakeLane:
+    """Keeps all that is done to a partition, in order."""
+
+    def __init__(self) -> None:
+        self.state = MemoryState()
+        self.outputs: list[Sent] = []
+        self.published: list[Outgoing] = []
+        self.told: list[int] = []
+
+    def emit(self, payload: bytes, key: str | None, event_time_ms: int | None) -> None:
+        self.outputs.append(Sent(payload, key, event_time_ms))
+
+    def check(self, message: Outgoing) -> None: ...
+
+    def publish(self, message: Outgoing) -> None:
+        self.published.append(message)
+
+    def reached(self, turn: Turn, count: int) -> None:
+        turn.done = count
+        self.told.append(count)
+
+
+class FakeGuarantee:
+    """Commits when told that it is time."""
+
+    gives_back = True
+
+    def __init__(self) -> None:
+        self.due_at = float("inf")
+        self.commits = 0
+
+    def admit(self, messages: Sequence[Any]) -> list[Turn]:
+        raise AssertionError("not asked here")
+
+    def commit(self) -> None:
+        self.commits += 1
+
+    def batch_done(self) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def settle(self, message: Any) -> None: ...
 
 
 class FakeClock:

@@ -1,40 +1,56 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from pulsar_pipeline.runtime.at_least_once import AtLeastOnce
+from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
+from pulsar_pipeline.runtime.state import MemoryState
+from pulsar_pipeline.runtime.unlogged import DirectTurns
 from pulsar_pipeline.statelog.lineage import ANYWHERE
-from tests.unit.runtime.fakes import FakeMessage
-
-NOT_STAMPED = StampedInputs({}, lambda _partition: ANYWHERE)
-
-
-def nothing_sent(*_arguments: Any, **_options: Any) -> None:
-    raise AssertionError("nothing was to be sent")
+from tests.unit.runtime.fakes import FakeMessage, FakeOutlet, FakeSink
+from tests.unit.runtime.processing import READINGS
 
 
-def batch(*payloads: bytes) -> list[FakeMessage]:
-    return [FakeMessage(payload) for payload in payloads]
+def guarantee(flush: Callable[[], Any], acknowledge: Callable[[Sequence[Any]], Any]) -> AtLeastOnce:
+    lane = DirectLane(FakeOutlet(), FakeSink(), MemoryState())  # type: ignore[arg-type]
+    by_name = {READINGS.full_name: READINGS}
+    return AtLeastOnce(
+        DirectTurns({0: lane}, by_name, StampedInputs(by_name, lambda _partition: ANYWHERE)), flush, acknowledge
+    )
+
+
+def process(made: AtLeastOnce, *payloads: bytes) -> None:
+    for turn in made.admit([FakeMessage(payload) for payload in payloads]):
+        turn.reached(len(turn.messages))
 
 
 def test_outputs_are_stored_before_inputs_are_acknowledged() -> None:
     order: list[str] = []
-    guarantee = AtLeastOnce(
-        nothing_sent,
-        lambda: order.append("flush"),
-        lambda messages: order.append(f"ack {[message.payload for message in messages]}"),
-        str,
-        NOT_STAMPED,
+    made = guarantee(
+        lambda: order.append("flush"), lambda messages: order.append(f"ack {[each.payload for each in messages]}")
     )
-    guarantee.batch_done(batch(b"a", b"b"))
-    guarantee.batch_done([])
-    guarantee.batch_done(batch(b"c"))
-    guarantee.drain()
+    process(made, b"a", b"b")
+    made.commit()
+    made.commit()
+    process(made, b"c")
+    made.drain()
     assert order == ["flush", "ack [b'b']", "flush", "ack [b'c']"], "the last of a partition stands for those before"
+
+
+def test_a_batch_is_acknowledged_when_it_is_time() -> None:
+    acknowledged: list[object] = []
+    made = guarantee(lambda: None, acknowledged.extend)
+    process(made, b"a")
+    made.batch_done()
+    made.due_at = 0.0
+    made.batch_done()
+    made._work.join()
+    assert len(acknowledged) == 1
 
 
 def test_nothing_is_acknowledged_once_storing_failed() -> None:
@@ -43,22 +59,24 @@ def test_nothing_is_acknowledged_once_storing_failed() -> None:
     def flush() -> None:
         raise ConnectionError("the topic is gone")
 
-    guarantee = AtLeastOnce(nothing_sent, flush, acknowledged.append, str, NOT_STAMPED)
-    guarantee.batch_done(batch(b"a"))
+    made = guarantee(flush, acknowledged.append)
+    process(made, b"a")
     with pytest.raises(ConnectionError, match="the topic is gone"):
-        guarantee.drain()
+        made.drain()
+    process(made, b"b")
     with pytest.raises(ConnectionError):
-        guarantee.batch_done(batch(b"b"))
+        made.batch_done()
     assert acknowledged == []
 
 
 def test_the_loop_waits_when_storing_falls_behind() -> None:
     gate, submitted = threading.Event(), threading.Semaphore(0)
-    guarantee = AtLeastOnce(nothing_sent, gate.wait, lambda _messages: None, str, NOT_STAMPED)
+    made = guarantee(gate.wait, lambda _messages: None)
 
     def loop() -> None:
         for _ in range(50):
-            guarantee.batch_done(batch(b"x"))
+            process(made, b"x")
+            made.commit()
             submitted.release()
 
     thread = threading.Thread(target=loop)
@@ -70,4 +88,4 @@ def test_the_loop_waits_when_storing_falls_behind() -> None:
     gate.set()
     thread.join(5)
     assert not thread.is_alive()
-    guarantee.drain()
+    made.drain()

@@ -8,7 +8,8 @@ import pytest
 
 from pulsar_pipeline.runtime.committer import Committer, Snapshot
 from pulsar_pipeline.runtime.order import Sequencer
-from pulsar_pipeline.runtime.owner import Mark, Owner, PartitionState
+from pulsar_pipeline.runtime.owner import Mark, Owner
+from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.statelog.records import Commit, Position
 from tests.support.wait import wait_until
 

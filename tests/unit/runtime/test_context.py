@@ -1,21 +1,17 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from typing import Any
 
 import pulsar
 import pytest
 
-from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.errors import DataError, InstanceError
 from pulsar_pipeline.runtime import secrets
-from pulsar_pipeline.runtime.arguments import parse
 from pulsar_pipeline.runtime.context import FunctionContext
 from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.state import MemoryState
-from pulsar_pipeline.runtime.stats import Stats
-from tests.unit.runtime.fakes import FakeClock, FakeMessage, FakeSink
-from tests.unit.runtime.worker_arguments import argv
+from tests.unit.runtime.fakes import FakeLane, FakeMessage
+from tests.unit.runtime.processing import context as make_context
 
 ORIGIN = InputPartition(
     "readings", "persistent://acme/sensors/readings", 1, "persistent://acme/sensors/readings-partition-1"
@@ -23,26 +19,15 @@ ORIGIN = InputPartition(
 
 
 @pytest.fixture
-def sink() -> FakeSink:
-    return FakeSink()
+def lane() -> FakeLane:
+    return FakeLane()
 
 
 @pytest.fixture
-def stats() -> Stats:
-    return Stats(FakeClock())
-
-
-@pytest.fixture
-def context(sink: FakeSink, stats: Stats) -> FunctionContext:
-    return FunctionContext(
-        parse(argv()),
-        {"model": "forest"},
-        secrets.provider("secretsprovider.ClearTextSecretsProvider", {"password": "hunter2"}, {}),
-        client="the client",  # type: ignore[arg-type]
-        sink=sink,  # type: ignore[arg-type]
-        stats=stats,
-        logger=logging.getLogger("function.test"),
-    )
+def context(lane: FakeLane) -> FunctionContext:
+    made = make_context()
+    made.enter(ORIGIN, lane)
+    return made
 
 
 def test_the_whole_standard_interface_is_there_with_the_standard_parameters() -> None:
@@ -53,7 +38,7 @@ def test_the_whole_standard_interface_is_there_with_the_standard_parameters() ->
 
 
 def test_it_speaks_of_the_event_in_work(context: FunctionContext) -> None:
-    context.begin(FakeMessage(key="m7", event_time=5, props={"trace": "x"}), ORIGIN, MemoryState())
+    context.message = FakeMessage(key="m7", event_time=5, props={"trace": "x"})
     assert context.get_message_key() == context.get_partition_key() == "m7"
     assert context.get_message_eventtime() == 5
     assert context.get_message_properties() == {"trace": "x"}
@@ -75,16 +60,28 @@ def test_it_speaks_of_the_deployment(context: FunctionContext) -> None:
 
 
 @pytest.mark.parametrize(("message", "payload"), [("text", b"text"), (b"bytes", b"bytes"), (42, b"42")])
-def test_publish(context: FunctionContext, sink: FakeSink, message: Any, payload: bytes) -> None:
+def test_publish(context: FunctionContext, lane: FakeLane, message: Any, payload: bytes) -> None:
     context.publish(
         "persistent://acme/alerts/a",
         message,
         properties={"n": 1},
-        message_conf={"partition_key": "k", "event_timestamp": 9},
+        message_conf={"partition_key": "k", "event_timestamp": 9, "ordering_key": None},
     )
-    (sent,) = sink.sent
+    assert lane.published == [], "not before the event has succeeded"
+    context.effects.apply(lane)
+    (sent,) = lane.published
     assert (sent.topic, sent.payload) == ("persistent://acme/alerts/a", payload)
     assert sent.options == {"properties": {"n": "1"}, "partition_key": "k", "event_timestamp": 9}
+
+
+def test_publish_where_one_may_not(context: FunctionContext, lane: FakeLane) -> None:
+    def refuse(_message: Any) -> None:
+        raise DataError("no such topic")
+
+    lane.check = refuse  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="no such topic"):
+        context.publish("persistent://acme/alerts/b", b"x")
+    assert not context.effects.any
 
 
 def test_publish_with_an_unknown_serde_is_told(context: FunctionContext) -> None:
@@ -105,9 +102,20 @@ def test_state_and_counters(context: FunctionContext) -> None:
     assert context.get_counter("seen") == 0
 
 
-def test_metrics_reach_the_stats(context: FunctionContext, stats: Stats) -> None:
+def test_metrics_are_taken_once_a_batch(context: FunctionContext) -> None:
     context.record_metric("auc", 1)
-    assert stats.snapshot().user_metrics["auc"].last == 1.0
+    context.record_metric("auc", 3.0)
+    metric = context.take_metrics()["auc"]
+    assert (metric.count, metric.total, metric.last) == (2, 4.0, 3.0)
+    assert context.take_metrics() == {}
+
+
+def test_what_setup_publishes_goes_out() -> None:
+    made = make_context()
+    made.publish("persistent://acme/alerts/a", b"up")
+    made.prepared()
+    (sent,) = made._lane._sink.sent  # type: ignore[attr-defined]
+    assert sent.payload == b"up"
 
 
 def test_secrets_from_the_environment() -> None:

@@ -2,19 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.runtime import exactly_once
+from pulsar_pipeline.runtime.admission import Admission
 from pulsar_pipeline.runtime.committer import Snapshot
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.exactly_once import ExactlyOnce
 from pulsar_pipeline.runtime.order import Sequencer
-from pulsar_pipeline.runtime.owner import Owner, PartitionState
+from pulsar_pipeline.runtime.outgoing import Outgoing
+from pulsar_pipeline.runtime.owner import Owner
+from pulsar_pipeline.runtime.owner_lane import OwnerLane
+from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.statelog.records import Position
-from tests.unit.runtime.fakes import FakeMessage, FakeMessageId, FakeSink
+from tests.unit.runtime.fakes import FakeMessage, FakeMessageId, FakeOutlet
 
 LABELS = InputPartition("labels", "persistent://a/b/labels", 0, "persistent://a/b/labels-partition-0")
 READINGS = InputPartition("readings", "persistent://a/b/readings", 0, "persistent://a/b/readings-partition-0")
@@ -52,116 +54,180 @@ def owner(seq: int = 0, tail_seq: int = 0, recorded: Sequence[int] = ()) -> Owne
     )
 
 
-def guarantee(of: Owner, sink: FakeSink, committer: FakeCommitter, **options: Any) -> ExactlyOnce:
-    return ExactlyOnce(
-        {0: of},
-        {each.full_name: each for each in (LABELS, READINGS)},
-        NUMBERS,
-        sink.send,
-        lambda partition: f"out-partition-{partition}",
-        committer,  # type: ignore[arg-type]
-        options.get("skipped", ()),
-    )
+Skipped = Sequence[tuple[str, Position]]
+
+
+class Made:
+    """The guarantee of one partition; `process` answers readings with an output, and labels not at all."""
+
+    def __init__(
+        self, of: Owner | None = None, skipped: Sequence[tuple[str, Position]] = (), one: bool = False
+    ) -> None:
+        self.owner, self.outlet, self.committer = of or owner(), FakeOutlet(), FakeCommitter()
+        self.lane = OwnerLane(self.owner, self.outlet, "f/0", "the client")  # type: ignore[arg-type]
+        by_name = {each.full_name: each for each in ((READINGS,) if one else (LABELS, READINGS))}
+        admission = Admission({0: self.lane}, by_name, {} if one else NUMBERS, set(skipped))
+        self.guarantee = ExactlyOnce({0: self.lane}, admission, self.committer)  # type: ignore[arg-type]
+
+    def process(self, *messages: FakeMessage) -> list[FakeMessage]:
+        processed = []
+        for turn in self.guarantee.admit(messages):
+            for each in turn.messages:
+                if turn.note is not None:
+                    turn.note()
+                if turn.origin == READINGS and not turn.skip:
+                    turn.lane.emit(b"out", "k", None)
+                processed.append(each)
+            turn.reached(len(turn.messages))
+        return processed
+
+    @property
+    def stamps(self) -> list[str | None]:
+        return [sent.stamp for sent in self.outlet.sent]
 
 
 def message(origin: InputPartition, entry: int) -> FakeMessage:
     return FakeMessage(topic=origin.full_name, identity=FakeMessageId(1, entry, -1))
 
 
-def answer_readings(of: ExactlyOnce, messages: Sequence[FakeMessage]) -> list[FakeMessage]:
-    """Process: a reading makes an output, a label none."""
-    due = of.admit(messages)
-    for each in due:
-        if of.begin(each) and each.topic == READINGS.full_name:
-            of.emit(READINGS, b"out", {"partition_key": "k"})
-    return due
-
-
 def test_outputs_carry_incarnation_seq_and_the_order_of_inputs() -> None:
-    sink = FakeSink()
-    made = guarantee(owner(), sink, FakeCommitter())
-    answer_readings(made, [message(LABELS, 1), message(LABELS, 2), message(READINGS, 1), message(READINGS, 2)])
-    assert [sent.options["properties"]["pp"] for sent in sink.sent] == ["1.3:1:a2b1", "1.3:2:b1"]
-    assert sink.sent[0].topic == "out-partition-0"
-    assert sink.sent[0].options["partition_key"] == "k"
+    made = Made()
+    made.process(message(LABELS, 1), message(LABELS, 2), message(READINGS, 1), message(READINGS, 2))
+    assert made.stamps == ["1.3:1:a2b1", "1.3:2:b1"]
+    assert made.outlet.sent[0].key == "k"
+
+
+def test_of_one_input_there_is_no_order_to_tell() -> None:
+    made = Made(one=True)
+    made.process(message(READINGS, 1), message(READINGS, 2))
+    assert made.stamps == ["1.3:1", "1.3:2"]
 
 
 def test_outputs_that_exist_already_are_made_again_but_not_sent_again() -> None:
-    sink = FakeSink()
-    made = guarantee(owner(seq=5, tail_seq=7, recorded=[1, 1]), sink, FakeCommitter())
-    answer_readings(made, [message(READINGS, entry) for entry in range(1, 5)])
-    assert [sent.options["properties"]["pp"] for sent in sink.sent] == ["1.3:8:b1", "1.3:9:b1"]
+    made = Made(owner(seq=5, tail_seq=7, recorded=[1, 1]))
+    made.process(*(message(READINGS, entry) for entry in range(1, 5)))
+    assert made.stamps == ["1.3:8:b1", "1.3:9:b1"]
 
 
-def test_events_seen_before_are_not_processed_again() -> None:
-    made = guarantee(owner(), FakeSink(), FakeCommitter())
+def test_a_replay_goes_in_the_order_of_old() -> None:
+    made = Made(owner(recorded=[1, 0, 1]))
+    assert made.process(message(LABELS, 1)) == []
+    readings = [message(READINGS, 1), message(READINGS, 2), message(READINGS, 3)]
+    due = made.process(*readings, message(LABELS, 2))
+    assert [(each.topic, each.identity.entry) for each in due] == [
+        (READINGS.full_name, 1),
+        (LABELS.full_name, 1),
+        (READINGS.full_name, 2),
+        (READINGS.full_name, 3),
+        (LABELS.full_name, 2),
+    ]
+    assert made.stamps == ["1.3:1:b1", "1.3:2:a1b1", "1.3:3:b1"]
+    assert made.owner.positions == {"readings": Position(1, 3, -1), "labels": Position(1, 2, -1)}
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_events_seen_before_are_not_processed_again(one: bool) -> None:
+    made = Made(one=one)
     first = [message(READINGS, 1), message(READINGS, 2)]
-    assert answer_readings(made, first) == first
-    assert answer_readings(made, [*first, message(READINGS, 3)])[0].identity.entry == 3
+    assert made.process(*first) == first
+    (due,) = made.process(*first, message(READINGS, 3), message(READINGS, 2))
+    assert due.identity.entry == 3
 
 
 def test_a_commit_holds_everything_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exactly_once, "COMMIT_EVERY_EVENTS", 3)
-    committer, of = FakeCommitter(), owner()
-    made = guarantee(of, FakeSink(), committer)
-    made.batch_done(answer_readings(made, [message(READINGS, 1)]))
-    made.state(0).put("model", b"v1")
-    assert committer.submitted == []
+    made = Made()
+    made.process(message(READINGS, 1))
+    made.guarantee.batch_done()
+    made.lane.state.put("model", b"v1")
+    assert made.committer.submitted == []
     last = [message(READINGS, 2), message(LABELS, 9)]
-    made.batch_done(answer_readings(made, last))
-    (snapshot,) = committer.submitted
+    made.process(*last)
+    made.guarantee.batch_done()
+    (snapshot,) = made.committer.submitted
     assert snapshot.number == 8
     assert snapshot.positions == {"readings": Position(1, 2, -1), "labels": Position(1, 9, -1)}
     assert (snapshot.seq, snapshot.runs) == (2, "a1")
     assert snapshot.changed == {"v:model": b"v1"}
     assert snapshot.messages == last, "the last event of each input is what gets acknowledged"
+    assert snapshot.release is None
+
+
+def test_a_commit_within_a_turn_holds_what_is_done() -> None:
+    made = Made()
+    (turn,) = made.guarantee.admit([message(READINGS, entry) for entry in range(1, 4)])
+    turn.lane.emit(b"out", "k", None)
+    turn.reached(1)
+    made.guarantee.commit()
+    turn.reached(3)
+    made.guarantee.commit()
+    first, second = made.committer.submitted
+    assert (first.positions["readings"], first.seq) == (Position(1, 1, -1), 1)
+    assert second.positions["readings"] == Position(1, 3, -1)
+    made.guarantee.commit()
+    assert len(made.committer.submitted) == 2, "nothing new, nothing to commit"
 
 
 def test_an_idle_instance_commits_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exactly_once, "COMMIT_EVERY_S", 0.0)
-    committer = FakeCommitter()
-    made = guarantee(owner(), FakeSink(), committer)
-    made.batch_done(answer_readings(made, [message(READINGS, 1)]))
-    made.batch_done([])
-    assert len(committer.submitted) == 1, "nothing new, nothing to commit"
+    made = Made()
+    made.guarantee.due_at = 0.0
+    made.process(message(READINGS, 1))
+    made.guarantee.batch_done()
+    made.guarantee.batch_done()
+    assert len(made.committer.submitted) == 1, "nothing new, nothing to commit"
+
+
+def test_what_is_published_waits_for_its_commit_and_is_forgotten_by_a_later_one() -> None:
+    made, delivered = Made(), []
+
+    def deliver(messages: Sequence[tuple[int, Outgoing]]) -> int:
+        delivered.extend(messages)
+        return messages[-1][0]
+
+    made.lane._courier.deliver = deliver  # type: ignore[method-assign]
+    alert = Outgoing("persistent://a/b/alerts", b"hot")
+    made.process(message(READINGS, 1))
+    made.lane.publish(alert)
+    made.guarantee.commit()
+    (snapshot,) = made.committer.submitted
+    assert {key for key in snapshot.changed if key.startswith("b:")} == {"b:1", "b:name", "b:next"}
+    assert delivered == []
+    assert snapshot.release is not None
+    snapshot.release()
+    assert delivered == [(1, alert)]
+    made.guarantee.commit()
+    assert made.committer.submitted[1].changed == {"b:1": None}
 
 
 def test_an_event_that_hung_the_function_is_passed_over_but_counts_in_the_order() -> None:
-    sink = FakeSink()
-    made = guarantee(owner(), sink, FakeCommitter(), skipped={(READINGS.full_name, Position(1, 1, -1))})
-    answer_readings(made, [message(READINGS, 1), message(READINGS, 2)])
-    assert [sent.options["properties"]["pp"] for sent in sink.sent] == ["1.3:1:b2"]
-
-
-def test_an_output_that_is_too_large_has_no_number() -> None:
-    of, sink = owner(seq=5), FakeSink()
-    made = guarantee(of, sink, FakeCommitter())
-    (first,) = made.admit([message(READINGS, 1)])
-    made.begin(first)
-    with pytest.raises(DataError, match="over the limit"):
-        made.emit(READINGS, b"x" * exactly_once.MAX_OUTPUT, {"partition_key": "k"})
-    assert of.seq == 5
-    assert of.runs.text() == "b1"
+    made = Made(skipped=[(READINGS.full_name, Position(1, 2, -1))])
+    made.process(*(message(READINGS, entry) for entry in (1, 2, 3)))
+    assert made.stamps == ["1.3:1:b1", "1.3:2:b2"]
+    assert made.owner.positions["readings"] == Position(1, 3, -1)
 
 
 def test_the_order_of_many_events_without_an_output_is_settled_by_a_commit() -> None:
-    of, sink, committer = owner(), FakeSink(), FakeCommitter()
-    made = guarantee(of, sink, committer)
+    made = Made()
+    made.lane._outlet = None
     for entry in range(exactly_once.MAX_RUNS):
         for origin in (LABELS, READINGS):
-            due = made.admit([message(origin, entry)])
-            made.begin(due[0])
-            made.batch_done(due)
-    assert len(of.runs.text()) <= exactly_once.MAX_RUNS
-    assert "" in {snapshot.runs for snapshot in committer.submitted}
+            (turn,) = made.guarantee.admit([message(origin, entry)])
+            assert turn.note is not None
+            turn.note()
+            turn.reached(1)
+            made.guarantee.batch_done()
+    assert len(made.owner.runs.text()) <= exactly_once.MAX_RUNS
+    assert "" in {snapshot.runs for snapshot in made.committer.submitted}
 
 
 def test_the_order_is_not_settled_while_outputs_that_exist_are_made_again() -> None:
-    of, committer = owner(seq=5, tail_seq=6), FakeCommitter()
-    made = guarantee(of, FakeSink(), committer)
+    made = Made(owner(seq=5, tail_seq=6))
     for entry in range(exactly_once.MAX_RUNS):
         for origin in (LABELS, READINGS):
-            due = made.admit([message(origin, entry)])
-            made.begin(due[0])
-            made.batch_done(due)
-    assert "" not in {snapshot.runs for snapshot in committer.submitted}
+            (turn,) = made.guarantee.admit([message(origin, entry)])
+            assert turn.note is not None
+            turn.note()
+            turn.reached(1)
+            made.guarantee.batch_done()
+    assert "" not in {snapshot.runs for snapshot in made.committer.submitted}

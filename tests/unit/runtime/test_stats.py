@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from pulsar_pipeline.runtime.arguments import parse
 from pulsar_pipeline.runtime.exposition import InstanceCollector
-from pulsar_pipeline.runtime.stats import KEPT_EXCEPTIONS, Counts, Stats
+from pulsar_pipeline.runtime.stats import KEPT_EXCEPTIONS, Counts, Stats, UserMetric
 from tests.unit.runtime.fakes import FakeClock
 from tests.unit.runtime.worker_arguments import argv
 
@@ -35,7 +35,7 @@ def test_only_the_latest_exceptions_are_kept() -> None:
 def test_reset_forgets_the_minute_and_the_users_metrics_not_the_totals() -> None:
     stats = Stats(FakeClock())
     stats.add(Counts(received=3))
-    stats.record_metric("auc", 0.9)
+    stats.add_metrics({"auc": UserMetric(1, 0.9, 0.9)})
     stats.reset()
     now = stats.snapshot()
     assert (now.total.received, now.last_minute.received, now.user_metrics) == (3, 0, {})
@@ -44,8 +44,8 @@ def test_reset_forgets_the_minute_and_the_users_metrics_not_the_totals() -> None
 def test_prometheus_shows_pulsars_own_names_and_labels() -> None:
     stats = Stats(FakeClock())
     stats.add(Counts(received=7, processed=6, user_exceptions=1, latency_ms=14.0))
-    stats.record_metric("roc_auc", 0.5)
-    stats.record_metric("roc_auc", 0.75)
+    stats.add_metrics({"roc_auc": UserMetric(1, 0.5, 0.5)})
+    stats.add_metrics({"roc_auc": UserMetric(1, 0.75, 0.75)})
     registry = CollectorRegistry()
     registry.register(InstanceCollector(parse(argv()), stats))
     text = generate_latest(registry).decode()

@@ -15,7 +15,7 @@ def test_an_event_that_takes_too_long_is_reported_with_the_stack_of_the_loop() -
         reported.set()
 
     watchdog = Watchdog(in_work, 0.2, on_hang, last_resort=armed.append)
-    in_work.start("the event")
+    in_work.message = "the event"
     watchdog.start()
     assert reported.wait(5)
     ((message, stack),) = seen
@@ -30,22 +30,21 @@ def test_events_that_come_and_go_are_left_alone() -> None:
     watchdog.start()
     done = threading.Event()
     for number in range(30):
-        in_work.start(number)
+        in_work.message = number
         done.wait(0.01)
-        in_work.finish()
+        in_work.message = None
     watchdog.close()
     assert seen == []
 
 
 def test_a_pause_of_the_process_is_no_hang() -> None:
     in_work, seen, checks = InWork(), [], []
-    in_work.start("the event")
-    in_work.since -= 1000  # by the clock it has taken far too long; the process was stopped meanwhile
+    in_work.message = "the event"
 
     def armed(_seconds: float) -> None:
         checks.append(_seconds)
         if len(checks) == 3:
-            in_work.finish()
+            in_work.message = None
 
     watchdog = Watchdog(in_work, 0.1, lambda message, _stack: seen.append(message), last_resort=armed)
     watchdog.start()

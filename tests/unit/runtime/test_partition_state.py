@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pulsar_pipeline.errors import DataError
-from pulsar_pipeline.runtime.owner import PartitionState
+from pulsar_pipeline.runtime.partition_state import PartitionState
 
 
 def test_a_snapshot_holds_what_changed_since_the_last_one() -> None:
