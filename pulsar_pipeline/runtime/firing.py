@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -73,6 +71,9 @@ class WithTimers:
                 return False
         return True
 
+    def close(self) -> None:
+        self._inner.close()
+
     def _fire(self, turn: Turn, counts: Counts) -> bool:
         """The timers of a turn; False when the instance was stopped."""
         timers, now_ms = turn.lane.state.timers, self._context.get_processing_time()
@@ -100,7 +101,9 @@ class WithTimers:
             ready = ()
         else:
             counts.processed += 1
-        lane.state.timers.delete(timer.name)  # only now: until it has fired it stands in commits; it may set itself anew
+        lane.state.timers.delete(
+            timer.name
+        )  # only now: until it has fired it stands in commits; it may set itself anew
         if turn.note is not None:
             turn.note()
         if effects.any:
@@ -117,8 +120,6 @@ class WithTimers:
             self._in_work.message = event
             try:
                 returned = self._on_timer(event.timer.name, event.timer.at_ms, self._context)
-                if inspect.iscoroutine(returned):
-                    returned = asyncio.run(returned)
                 return self._steps.ready(returned, event)
             except Exception as error:
                 wait_s = next(waits, None) if self._steps.is_transient(error) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -46,10 +47,12 @@ def inputs_of_late(client: pulsar.Client, topic: str, inputs: Mapping[str, Schem
     """The inputs whose schema a late topic has, by name. The broker is asked only where it is not obvious."""
     if all(same_schema(schema, other) for schema in inputs.values() for other in inputs.values()):
         return dict(inputs)
-    found: dict[str, Schema] = {}
-    for version in count():
-        try:
-            registered = schema_of_version(client, topic, version)
-        except DataError:  # there are no more
-            return found
-        found |= {name: schema for name, schema in inputs.items() if same_schema(schema, registered)}
+    registered = list(_versions(client, topic))
+    return {
+        name: schema for name, schema in inputs.items() if any(same_schema(schema, version) for version in registered)
+    }
+
+
+def _versions(client: pulsar.Client, topic: str) -> Iterator[Schema]:
+    with suppress(DataError):  # there are no more
+        yield from (schema_of_version(client, topic, version) for version in count())

@@ -14,7 +14,7 @@ from pulsar_pipeline.ingest.partition import Partitioner
 from pulsar_pipeline.online.memory import MemoryContext
 from pulsar_pipeline.online.models import Models
 from pulsar_pipeline.online.rehearsal import Event, Outcome, Rehearsal
-from pulsar_pipeline.runtime.owner import PartitionState
+from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.testkit.subject import Subject
 from pulsar_pipeline.testkit.world import Results, World
 
@@ -170,13 +170,10 @@ class _State(PartitionState):
 
     def __init__(self, values: dict[str, bytes]) -> None:
         super().__init__(values)
-        self._live: dict[str, Any] = {}
-
-    def set_counter(self, key: str, value: int) -> None:
-        self.increment(key, value - self.counter(key))
+        self._shown: dict[str, Any] = {}
 
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
-        live = self._live[key] = super().object(key, factory)
+        live = self._shown[key] = super().object(key, factory)
         return live
 
     def changes(self) -> dict[str, bytes | None]:
@@ -184,7 +181,7 @@ class _State(PartitionState):
         try:
             return self.snapshot()
         except Exception as error:  # whatever the pickling of an author's class raises
-            culprit = next((key for key, live in self._live.items() if not _picklable(live)), "?")
+            culprit = next((key for key, live in self._shown.items() if not _picklable(live)), "?")
             raise InstanceError(
                 f"{culprit} cannot be stored: {type(error).__name__}: {error}",
                 mend="what is in Models has to be picklable; `exactly_once` stores it with every commit",
