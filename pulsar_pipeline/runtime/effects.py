@@ -8,7 +8,7 @@ from pulsar_pipeline.runtime.turn import Lane
 
 
 class Effects:
-    """Values, counters, timers and messages of one event over the state it sees: applied together, or forgotten together."""
+    """Values, counters, timers and messages of one event over the state it sees: applied together or forgotten."""
 
     __slots__ = ("_counters", "_messages", "_output_topic", "_timers", "_values", "any")
 

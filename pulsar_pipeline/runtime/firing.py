@@ -59,17 +59,18 @@ class WithTimers:
         self._inner = inner
         self._on_timer = on_timer
         self._context = context
+        context.has_timers = True
         self._steps = steps
         self._guarantee = guarantee
         self._in_work = in_work
         self._stop = stop
 
     def take(self, turns: Sequence[Turn], counts: Counts) -> bool:
-        for fires, group in groupby(turns, key=lambda turn: turn.fires is not None):
-            taken = all(self._fire(turn, counts) for turn in group) if fires else self._inner.take(list(group), counts)
-            if not taken:
-                return False
-        return True
+        groups = [list(group) for _, group in groupby(turns, key=lambda turn: turn.fires is not None)]
+        return all((self._fire_all if group[0].fires else self._inner.take)(group, counts) for group in groups)
+
+    def _fire_all(self, turns: Sequence[Turn], counts: Counts) -> bool:
+        return all(self._fire(turn, counts) for turn in turns)
 
     def close(self) -> None:
         self._inner.close()

@@ -101,7 +101,6 @@ class Instance:
         context.late = LateTopic(self._config.late.topic, late) if self._config.late else None
         function = self._until_it_stands(lambda: bundle.construct(context))
         context.prepared()
-        context.has_timers = has_timers(function)
         if self._config.guarantee == "exactly_once":  # asked for here, where waiting for it holds no partitions
             self._until_it_stands(lambda: state_key(self._arguments, self._settings.function_tokens))
         source = Source.acquire(
@@ -132,7 +131,7 @@ class Instance:
             source,
             wire_schema(schemas.output) if schemas.output else None,
             self._settings.function_tokens,
-            context.get_processing_time if context.has_timers else None,
+            context.get_processing_time if has_timers(function) else None,
         )
         partitions = {partition.full_name: partition for partition in self._partitions}
         steps = Steps(
