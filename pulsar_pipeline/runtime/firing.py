@@ -102,9 +102,8 @@ class WithTimers:
             ready = ()
         else:
             counts.processed += 1
-        lane.state.timers.delete(
-            timer.name
-        )  # only now: until it has fired it stands in commits; it may set itself anew
+        # Only now: until it has fired it stands in commits. It may set itself anew.
+        lane.state.timers.delete(timer.name)
         if turn.note is not None:
             turn.note()
         if effects.any:
