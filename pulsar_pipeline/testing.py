@@ -1,6 +1,6 @@
 """Functions under test with no broker: for authors' own pytest.
 
-    from pulsar_pipeline.testing import Event, run_function
+    from pulsar_pipeline.testing import Event, check_recovery, run_function
 
     def test_a_hot_machine_is_at_risk():
         results = run_function("functions/predictive_maintenance", [
@@ -10,124 +10,124 @@
         assert results.outputs[0].key == "m1"
         assert 0 <= results.outputs[0].record["risk"] <= 1
 
+    def test_crashes_change_nothing():
+        check_recovery("functions/predictive_maintenance", events)
+
 Events go through Avro both ways, as they do on a cluster: a record that does not fit its schema is an error of that
-event, and times come back as datetimes. A failing event stands in `results.errors`; the others go on. The same events
-in the same order give the same results.
+event, and times come back as datetimes. A failing event stands in `results.errors`, and what it put into the state or
+published is taken back; the others go on. An event that fails with a transient error is tried again, without waiting.
+The same events in the same order give the same results.
+
+A crash is test data: `Crash()` among the events ends the process there. The next one has a new function object (and
+new modules, where the function was given as a folder), the state of the last commit, restored from the bytes that a
+cluster would store, and the events behind that commit again; outputs that exist are not published twice.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pulsar_pipeline.errors import PackageError
-from pulsar_pipeline.online.codecs import Codecs
-from pulsar_pipeline.online.function import StreamFunction, check_handlers
 from pulsar_pipeline.online.memory import MemoryContext, Published
-from pulsar_pipeline.online.rehearsal import Event, EventError, Output, Results, rehearse
-from pulsar_pipeline.package.manifest import FILE_NAME, Manifest
-from pulsar_pipeline.schemas.schema import load_schema
-from pulsar_pipeline.spec.load import load_function
+from pulsar_pipeline.online.rehearsal import Event, EventError, Output
+from pulsar_pipeline.testkit.recovery import check, first_difference
+from pulsar_pipeline.testkit.run import Conditions, Crash, Run
+from pulsar_pipeline.testkit.subject import opened
+from pulsar_pipeline.testkit.world import Contradiction, Results
 
-__all__ = ["Event", "EventError", "MemoryContext", "Output", "Published", "Results", "run_function"]
-
-DEFINITION = "function.yaml"
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """What is under test: the folder it came from tells its schemas and defaults."""
-
-    name: str
-    class_name: str
-    codecs: Codecs | None
-    defaults: Mapping[str, Any]
+__all__ = [
+    "Contradiction",
+    "Crash",
+    "Event",
+    "EventError",
+    "MemoryContext",
+    "Output",
+    "Published",
+    "Results",
+    "assert_same_results",
+    "check_recovery",
+    "run_function",
+]
 
 
 def run_function(
     function: str | Path | type,
-    events: Iterable[Event],
+    events: Iterable[Event | Crash],
     config: Mapping[str, Any] | None = None,
     *,
     secrets: Mapping[str, str] | None = None,
+    crashes: Iterable[int] = (),
+    commit_every: int | None = None,
+    batch: int = 1,
+    partitions: int | None = None,
 ) -> Results:
     """Construct the function, set it up and give it the events in order.
 
     `function` is a folder (`functions/NAME`, or `src` of an unpacked package) or a class; a class with neither
     function.yaml nor manifest.json in its module's folder gets and returns records as they are. `config` is merged
-    over the function's defaults. Raises SpecError, SchemaError or PackageError when the function itself is wrong,
-    and whatever its constructor or `setup` raises.
+    over the function's defaults.
+
+    `crashes` are positions of events, from 0, right after which the process dies: the same as `Crash()` among the
+    events. There is a commit every `commit_every` events and at the end; with crashes every event, without any none,
+    if it is not given. Only a run with commits has `states`, and needs a state that can be stored.
+
+    `batch` is the most events that a handler of micro-batches gets at once. With `partitions` the events are spread by
+    their keys, as the product does; each partition has a state of its own, all are one instance's.
+
+    Raises SpecError, SchemaError or PackageError when the function itself is wrong, InstanceError when its state
+    cannot be stored, and whatever its constructor or `setup` raises.
     """
-    with ExitStack() as stack:
-        if isinstance(function, type):
-            subject = _subject(_folder_of(function), function.__qualname__)
+    given, died = _split(events)
+    at = [*died, *crashes]
+    if wrong := [place for place in at if place >= len(given)]:
+        raise ValueError(f"no event {wrong[0]} to crash after: there are {len(given)}")
+    if commit_every is None and at:
+        commit_every = 1
+    conditions = Conditions(config or {}, secrets or {}, commit_every, batch, partitions)
+    with opened(function) as subject:
+        return Run(subject, given, conditions, at).results()
+
+
+def check_recovery(
+    function: str | Path | type,
+    events: Iterable[Event],
+    config: Mapping[str, Any] | None = None,
+    *,
+    secrets: Mapping[str, str] | None = None,
+    commit_every: int = 2,
+    batch: int = 1,
+    partitions: int | None = None,
+    most: int = 50,
+    seed: int = 0,
+) -> Results:
+    """Run without a crash, with one after each event (of many events `most` places, drawn by `seed`), and with all of
+    these in one run; the results of the first.
+
+    Raises AssertionError where outputs, published messages, errors or the state then differ, with the place, what was
+    expected and found, and what usually causes it; else what `run_function` raises. It does not find what differs
+    between two processes of one machine only: the order of a set of strings, for one.
+    """
+    conditions = Conditions(config or {}, secrets or {}, commit_every, batch, partitions)
+    with opened(function) as subject:
+        return check(subject, list(events), conditions, most, seed)
+
+
+def assert_same_results(expected: Results, found: Results) -> None:
+    """Of two runs: the same outputs, published messages, errors and states. Metrics are not compared, and states only
+    where both have any. Objects of a function that was given as a folder cannot be compared here: they need its
+    modules."""
+    told = first_difference(expected, found)
+    assert told is None, told
+
+
+def _split(items: Iterable[Event | Crash]) -> tuple[list[Event], list[int]]:
+    """The events, and the position of the event before each crash."""
+    events: list[Event] = []
+    crashes: list[int] = []
+    for item in items:
+        if isinstance(item, Crash):
+            crashes.append(len(events) - 1)
         else:
-            folder = Path(function).resolve()
-            subject = _subject(folder, folder.name)
-            stack.enter_context(_importable(folder))
-            function = _load_class(subject.class_name, folder)
-        inputs = tuple(subject.codecs.inputs) if subject.codecs else ()
-        if subject.codecs is not None and issubclass(function, StreamFunction):
-            check_handlers(function, inputs)
-        context = MemoryContext(
-            name=subject.name, inputs=inputs, config={**subject.defaults, **(config or {})}, secrets=secrets
-        )
-        return rehearse(function(), subject.codecs, events, context)
-
-
-def _subject(folder: Path | None, name: str) -> _Subject:
-    if folder is not None and (folder / FILE_NAME).is_file():
-        manifest = Manifest.load(folder)
-        return _Subject(manifest.name, manifest.class_name, Codecs.of_package(folder, manifest), manifest.config)
-    if folder is not None and ((folder / DEFINITION).is_file() or not folder.is_dir()):
-        definition = load_function(folder)
-        output = definition.output
-        codecs = Codecs(
-            {name: load_schema(entry.schema_file) for name, entry in definition.inputs.items()},
-            load_schema(output.schema_file) if output else None,
-            output.key if output else None,
-        )
-        return _Subject(definition.name, definition.class_name, codecs, definition.config)
-    return _Subject(name, "", None, {})
-
-
-def _folder_of(function: type) -> Path | None:
-    file = getattr(sys.modules.get(function.__module__), "__file__", None)
-    return Path(file).resolve().parents[function.__module__.count(".")] if file else None
-
-
-def _load_class(class_name: str, folder: Path) -> type:
-    if not class_name:
-        raise PackageError(
-            f"neither {DEFINITION} nor {FILE_NAME} here", where=str(folder), mend="give the function's folder"
-        )
-    module, _, name = class_name.rpartition(".")
-    found = getattr(importlib.import_module(module), name, None)
-    if not isinstance(found, type):
-        raise PackageError(f"module {module} has no class {name}", where=str(folder / DEFINITION))
-    return found
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """The folder's modules can be imported inside, and forgotten after: every function may have a `function.py`."""
-    own = {entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").is_file()}
-    own.discard("pulsar_pipeline")
-    shadowed = _take_out(own)
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
-        _take_out(own)
-        sys.modules.update(shadowed)
-
-
-def _take_out(names: set[str]) -> dict[str, Any]:
-    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] in names}
+            events.append(item)
+    return events, crashes

@@ -50,6 +50,8 @@ _STORAGE = {
     "managedLedgerDefaultWriteQuorum": 1,
     "managedLedgerDefaultAckQuorum": 1,
     "managedLedgerCacheSizeMB": 64,
+    # A consumer that waits is given the next event at once, not up to 10 ms later: input and output each pay this.
+    "managedLedgerNewEntriesCheckDelayInMillis": 0,
     "managedLedgerNumSchedulerThreads": 2,
     "managedLedgerNumWorkerThreads": 2,
     "bookkeeperClientNumWorkerThreads": 2,

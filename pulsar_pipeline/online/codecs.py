@@ -66,13 +66,6 @@ class Codecs:
             raise DataError("the function declares no output")
         return self._output_decoder(payload, _ONLY)
 
-    def key_of(self, record: Mapping[str, Any], input_key: str | None) -> str | None:
-        """Message key of an output: its key field's value as text, else the input's key."""
-        if self.output_key is None:
-            return input_key
-        value = record.get(self.output_key)
-        return None if value is None else str(value)
-
 
 def _decoder(schema: Schema) -> Decoder:
     return Decoder(schema, lambda _version: schema)

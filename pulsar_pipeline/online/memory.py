@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulsar
 
 from pulsar_pipeline.errors import DataError
+from pulsar_pipeline.names import PARTITION_SUFFIX
+from pulsar_pipeline.online.state import MemoryState, State, Undo
 
 TENANT = "public"
 NAMESPACE = "default"
@@ -39,7 +41,10 @@ class Current:
 
 
 class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library has no types
-    """Captures metrics, published messages, acks, counters and state; `current` is set before each event."""
+    """Captures metrics, published messages, acks, counters and state.
+
+    `begin` moves it to the next event; `take_back` undoes what the event in hand has put into the state or published.
+    """
 
     def __init__(
         self,
@@ -48,8 +53,10 @@ class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library
         inputs: tuple[str, ...] = (),
         config: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
+        state: State | None = None,
     ) -> None:
         self.current = Current()
+        self._batch: Sequence[Current] = ()
         self.published: list[Published] = []
         self.metrics: dict[str, list[float]] = {}
         self.acked: list[tuple[Any, str]] = []
@@ -57,20 +64,40 @@ class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library
         self._inputs = [topic_of(name) for name in inputs]
         self._config = dict(config or {})
         self._secrets = dict(secrets or {})
-        self._counters: dict[str, int] = {}
-        self._state: dict[str, Any] = {}
+        self._state = Undo(state or MemoryState())
+        self._published_before = 0
+
+    def begin(self, event: Current, batch: Sequence[Current] = (), state: State | None = None) -> None:
+        """The next event, or the first of a micro-batch; `state` is its partition's, the one before when None."""
+        self.current, self._batch = event, batch
+        self._published_before = len(self.published)
+        self._state.begin(state or self._state.state)
+
+    def take_back(self) -> None:
+        """The event in hand has failed: forget what it has published and put into the state. What it did to live
+        objects stays, and so do metrics."""
+        del self.published[self._published_before :]
+        self._state.take_back()
 
     def get_message_id(self) -> pulsar.MessageId:
         return pulsar.MessageId(0, 0, self.current.index, -1)
 
-    def get_message_key(self) -> str | None:
-        return self.current.key
+    def get_message_key(self) -> str:
+        return self.current.key or ""
 
-    def get_partition_key(self) -> str | None:
-        return self.current.key
+    def get_message_keys(self) -> list[str]:
+        """Ours, beyond the standard interface: the key of each event of a micro-batch."""
+        return [each.key or "" for each in self._batch or (self.current,)]
 
-    def get_ordering_key(self) -> str | None:
-        return None
+    def get_message_eventtimes(self) -> list[int]:
+        """Ours, beyond the standard interface: the time of each event of a micro-batch, 0 for none."""
+        return [each.event_time_ms or 0 for each in self._batch or (self.current,)]
+
+    def get_partition_key(self) -> str:
+        return self.get_message_key()
+
+    def get_ordering_key(self) -> str:
+        return ""
 
     def get_message_eventtime(self) -> int:
         return self.current.event_time_ms or 0
@@ -144,21 +171,30 @@ class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library
         self.acked.append((msgid, topic))
 
     def incr_counter(self, key: str, amount: int) -> None:
-        self._counters[key] = self._counters.get(key, 0) + amount
+        self._state.set_counter(key, self._state.state.counter(key) + amount)
 
     def get_counter(self, key: str) -> int:
-        return self._counters.get(key, 0)
+        return self._state.state.counter(key)
 
     def del_counter(self, key: str) -> None:
-        self._counters.pop(key, None)
+        self._state.delete_counter(key)
 
-    def put_state(self, key: str, value: Any) -> None:
-        self._state[key] = value
+    def put_state(self, key: str, value: bytes | str) -> None:
+        self._state.put(key, value.encode() if isinstance(value, str) else bytes(value))
 
-    def get_state(self, key: str) -> Any:
-        return self._state.get(key)
+    def get_state(self, key: str) -> bytes | None:
+        return self._state.state.get(key)
+
+    def del_state(self, key: str) -> None:
+        """Ours, beyond the standard interface."""
+        self._state.delete(key)
+
+    def get_state_object(self, key: str, factory: Callable[[], Any]) -> Any:
+        """Ours, beyond the standard interface: a live object that is part of the state. `Models` asks for it."""
+        return self._state.state.object(key, factory)
 
 
-def topic_of(name: str) -> str:
+def topic_of(name: str, partition: int | None = None) -> str:
     """Topic of a named input here: its last part is the name, so that it needs no binding."""
-    return f"persistent://{TENANT}/{NAMESPACE}/{name}"
+    topic = f"persistent://{TENANT}/{NAMESPACE}/{name}"
+    return topic if partition is None else f"{topic}{PARTITION_SUFFIX}{partition}"

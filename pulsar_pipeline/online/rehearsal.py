@@ -1,28 +1,37 @@
-"""A function run on given events with no broker: through Avro, one event after another, failures set aside.
+"""A function run on given events with no broker: through Avro, in their order, failures set aside.
 
-`rehearse` is the engine of `pulsar_pipeline.testing`. Run as a script from an unpacked package it is the trial that a
+`Rehearsal` is the engine of `pulsar_pipeline.testing`. Run as a script from an unpacked package it is the trial that a
 package must pass before it is sealed: events come as JSON lines on standard input, the verdict goes to a file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import json
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pulsar_pipeline.errors import DataError, PipelineError
+from pulsar_pipeline.errors import DataError, PipelineError, TransientError
+from pulsar_pipeline.online.answers import Answer, answers_of, key_of
 from pulsar_pipeline.online.codecs import Codecs
+from pulsar_pipeline.online.coroutines import CoroutineRunner
 from pulsar_pipeline.online.function import StreamFunction, check_handlers
-from pulsar_pipeline.online.memory import Current, MemoryContext, Published, topic_of
+from pulsar_pipeline.online.memory import Current, MemoryContext, topic_of
+from pulsar_pipeline.online.state import State
 from pulsar_pipeline.package.manifest import Manifest
 
+Done = TypeVar("Done")
+
 Reason = Literal["invalid", "undecodable", "failed"]
+
+ATTEMPTS = 5
+"""At an event, as far as it fails with transient errors; the default of deployments."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Output:
     event_time_ms: int | None
     event: int
     """Position of the input event, from 0."""
+    partition: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,51 +70,124 @@ class EventError:
 
 
 @dataclass(frozen=True)
-class Results:
-    """All that came of a run."""
+class Outcome:
+    """What came of one event: its outputs, or why it was set aside."""
 
-    outputs: list[Output]
-    metrics: dict[str, float]
-    """Each metric's last value."""
-    metric_values: dict[str, list[float]]
-    """Each metric's values in order."""
-    published: list[Published]
-    errors: list[EventError]
+    outputs: Sequence[Output] = ()
+    error: EventError | None = None
 
 
-def rehearse(function: Any, codecs: Codecs | None, events: Iterable[Event], context: MemoryContext) -> Results:
-    """Every event in order. Without codecs records are passed as they are.
+class Rehearsal:
+    """A function object in work. An event that fails leaves nothing behind in the state or among what was published,
+    and is tried again where its error is a transient one, without waiting."""
 
-    Raises what `setup` raises; an event's own error is in the results and the next one goes on.
-    """
-    if isinstance(function, StreamFunction):
-        function.prepare(context)
-    outputs: list[Output] = []
-    errors: list[EventError] = []
-    for index, event in enumerate(events):
-        context.current = Current(topic_of(event.input), index, event.key, event.event_time_ms, event.properties)
-        reason: Reason = "invalid"
+    def __init__(self, function: Any, codecs: Codecs | None, context: MemoryContext) -> None:
+        """Without codecs records are passed as they are. Raises what `setup` raises."""
+        if isinstance(function, StreamFunction):
+            function.prepare(context)
+        self._function = function
+        self._codecs = codecs
+        self._context = context
+        self._process_many = getattr(function, "process_many", None)
+        self._transient = (TransientError, *getattr(function, "transient", ()))
+        self._coroutines = CoroutineRunner()
+
+    @property
+    def takes_many(self) -> bool:
+        """Whether the function has a way to take a micro-batch."""
+        return self._process_many is not None
+
+    def one(self, index: int, event: Event, partition: int | None = None, state: State | None = None) -> Outcome:
+        """The event at position `index`; `state` is its partition's, the one before when None."""
+
+        def attempt() -> Outcome:
+            self._context.begin(_current(index, event, partition), state=state)
+            returned = self._coroutines.finished(self._function.process(self._decoded(event), self._context))
+            return Outcome(self._outputs(returned, index, event, partition))
+
         try:
-            payload = _encode(codecs, event)
-            reason = "undecodable"
-            record = codecs.decode_event(event.input, payload) if codecs else payload
-            reason = "failed"
-            output = function.process(record, context)
-            if output is not None:
-                seen = codecs.decode_output(codecs.encode_output(output)) if codecs else dict(output)
-                key = codecs.key_of(output, event.key) if codecs else event.key
-                outputs.append(Output(seen, key, event.event_time_ms, index))
+            return self._patiently(attempt)
+        except _Unreadable as unreadable:
+            return Outcome(error=EventError(index, unreadable.reason, unreadable.error))
         except Exception as error:  # noqa: BLE001 - the edge to an author's code: any failure is that event's
-            refused = reason == "failed" and isinstance(error, DataError)
-            errors.append(EventError(index, "invalid" if refused else reason, error))
-    last = {name: values[-1] for name, values in context.metrics.items()}
-    return Results(outputs, last, context.metrics, context.published, errors)
+            return Outcome(error=EventError(index, "invalid" if isinstance(error, DataError) else "failed", error))
+
+    def many(
+        self, index: int, events: Sequence[Event], partition: int | None = None, state: State | None = None
+    ) -> list[Outcome]:
+        """Consecutive events of one input and partition, the first at position `index`: as one micro-batch, and where
+        anything about that fails one by one."""
+        try:
+            return self._patiently(lambda: self._together(index, events, partition, state))
+        except Exception:  # noqa: BLE001 - whose fault it is shows when each event is taken alone
+            return [self.one(index + place, event, partition, state) for place, event in enumerate(events)]
+
+    def close(self) -> None:
+        """The function object is not used any more."""
+        self._coroutines.close()
+
+    def _together(
+        self, index: int, events: Sequence[Event], partition: int | None, state: State | None
+    ) -> list[Outcome]:
+        batch = [_current(index + place, event, partition) for place, event in enumerate(events)]
+        self._context.begin(batch[0], batch, state)
+        records = [self._decoded(event) for event in events]
+        answers = self._process_many(records, self._context) if self._process_many else []
+        if len(answers) != len(events):
+            raise DataError(f"process_many gave {len(answers)} answers to {len(events)} events")
+        return [
+            Outcome(self._outputs(returned, index + place, events[place], partition))
+            for place, returned in enumerate(answers)
+        ]
+
+    def _patiently(self, attempt: Callable[[], Done]) -> Done:
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                return attempt()
+            except Exception as error:
+                self._context.take_back()
+                if not left or not isinstance(error, self._transient):
+                    raise
+        raise AssertionError("unreachable")
+
+    def _decoded(self, event: Event) -> Any:
+        if self._codecs is None:
+            return copy.deepcopy(event.record)  # a handler may change its event, and be given it again
+        payload = event.record
+        try:
+            if not isinstance(payload, bytes):
+                payload = self._codecs.encode_event(event.input, payload)
+        except DataError as error:
+            raise _Unreadable("invalid", error) from error
+        try:
+            return self._codecs.decode_event(event.input, payload)
+        except DataError as error:
+            raise _Unreadable("undecodable", error) from error
+
+    def _outputs(self, returned: Any, index: int, event: Event, partition: int | None) -> list[Output]:
+        outputs = []
+        for answer in answers_of(returned):
+            record, time_ms = (answer.record, answer.event_time_ms) if isinstance(answer, Answer) else (answer, None)
+            if self._codecs is None:
+                seen, key = copy.deepcopy(record), key_of(answer, None, event.key)
+            else:
+                seen = self._codecs.decode_output(self._codecs.encode_output(record))
+                key = key_of(answer, self._codecs.output_key, event.key)
+            time_ms = event.event_time_ms if time_ms is None else time_ms
+            outputs.append(Output(seen, key, time_ms, index, partition or 0))
+        return outputs
 
 
-def _encode(codecs: Codecs | None, event: Event) -> Any:
-    if isinstance(event.record, bytes) or codecs is None:
-        return event.record
-    return codecs.encode_event(event.input, event.record)
+class _Unreadable(Exception):
+    """A way out of an attempt."""
+
+    def __init__(self, reason: Reason, error: Exception) -> None:
+        super().__init__(reason)
+        self.reason, self.error = reason, error
+
+
+def _current(index: int, event: Event, partition: int | None) -> Current:
+    return Current(topic_of(event.input, partition), index, event.key, event.event_time_ms, event.properties)
 
 
 # ── the trial of a package ────────────────────────────────────────────────────────────────────
@@ -166,10 +249,12 @@ def _trial(src: Path, verdict: Verdict) -> None:
     verdict.stage = "sample"
     events = parse_events(sys.stdin)
     context = MemoryContext(name=manifest.name, inputs=tuple(manifest.inputs), config=manifest.config)
-    results = rehearse(function, codecs, events, context)
-    verdict.events, verdict.outputs, verdict.metrics = len(events), len(results.outputs), results.metrics
-    if results.errors:
-        failed = results.errors[0]
+    rehearsal = Rehearsal(function, codecs, context)
+    outcomes = [rehearsal.one(index, event) for index, event in enumerate(events)]
+    rehearsal.close()
+    verdict.events, verdict.outputs = len(events), sum(len(outcome.outputs) for outcome in outcomes)
+    verdict.metrics = {name: values[-1] for name, values in context.metrics.items()}
+    if failed := next((outcome.error for outcome in outcomes if outcome.error), None):
         verdict.stage = f"sample event {failed.event + 1}"
         raise failed.error
 

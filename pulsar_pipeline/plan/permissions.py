@@ -38,7 +38,7 @@ def _namespaces_used(tenant: Tenant) -> set[str]:
     """Namespaces that deployments live in, read from or write to."""
     used: set[str] = set()
     for deployment in tenant.deployments.values():
-        refs = [*deployment.inputs.values(), deployment.output]
+        refs = [*deployment.inputs.values(), deployment.output, deployment.late]
         used |= {deployment.namespace} | {_namespace(ref) for ref in refs if ref is not None}
     return used
 

@@ -63,7 +63,7 @@ def package_file_name(manifest: Manifest) -> str:
 def topics_of(tenant: Tenant, name: str) -> dict[TopicName, int]:
     """Every topic that must be there before deployment `name` runs → its partitions."""
     deployment = tenant.deployments[name]
-    refs = [*deployment.inputs.values(), *([deployment.output] if deployment.output else [])]
+    refs = [*deployment.inputs.values(), *(ref for ref in (deployment.output, deployment.late) if ref)]
     topics = {tenant.topic_name(ref): tenant.topics[ref].partitions for ref in refs}
     topics[dead_letter_topic(tenant.tenant, deployment.namespace, name)] = input_partitions(tenant, deployment)
     if deployment.logs:
@@ -144,6 +144,7 @@ def _user_config(
         digest=digest,
         inputs=inputs,
         output=None if deployment.output is None else _binding(tenant, deployment.output),
+        late=None if deployment.late is None else _binding(tenant, deployment.late),
         dead_letter_topic=str(dead_letter_topic(tenant.tenant, deployment.namespace, name)),
         subscription=subscription(name),
         guarantee=deployment.guarantee,

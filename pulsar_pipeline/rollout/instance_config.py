@@ -37,6 +37,8 @@ class InstanceConfig(BaseModel):
     inputs: dict[str, TopicBinding]
     """The function's input name → topic."""
     output: TopicBinding | None
+    late: TopicBinding | None = None
+    """Where events go that are late for the function's windows."""
     dead_letter_topic: str
     subscription: str
     guarantee: Guarantee

@@ -92,6 +92,8 @@ class _Check:
                 yield from self._input(function, input_name, ref, ("deployments", name, "inputs", input_name))
         if deployment.output is not None and function.output is not None:
             yield from self._output(function, deployment.output, ("deployments", name, "output"))
+        if deployment.late is not None:
+            yield from self._late(function, deployment.late, ("deployments", name, "late"))
 
     def _input(self, function: FunctionDefinition, name: str, ref: str, path: tuple[Key, ...]) -> Iterator[SpecError]:
         reader, writer = _load(function.inputs[name].schema_file), self._schema_of(ref)
@@ -114,6 +116,17 @@ class _Check:
         if output.key is not None and topic.key is not None and output.key != topic.key:
             what = f"the function keys its output by {output.key!r}, the topic by {topic.key!r}"
             yield self._tenant.source.error(what, "topics", ref, "key", mend="use one key")
+
+    def _late(self, function: FunctionDefinition, ref: str, path: tuple[Key, ...]) -> Iterator[SpecError]:
+        """Late events are written as the function has read them."""
+        declared = self._schema_of(ref)
+        read = {name: schema for name, each in function.inputs.items() if (schema := _load(each.schema_file))}
+        if declared is None or len(read) < len(function.inputs):
+            return
+        if not any(same_schema(schema, declared) for schema in read.values()):
+            names = ", ".join(f"{schema.name} ({name})" for name, schema in read.items())
+            what = f"{ref} takes {declared.name}, but the function {function.name!r} reads {names}"
+            yield self._tenant.source.error(what, *path, mend="give the topic the schema file of the function's input")
 
     def _schema_of(self, ref: str) -> Schema | None:
         topic = self._tenant.topics.get(ref)

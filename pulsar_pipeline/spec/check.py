@@ -17,6 +17,7 @@ from pulsar_pipeline.spec.guarantee import guarantee_problems
 from pulsar_pipeline.spec.model import Deployment, FunctionDefinition, Platform, Tenant
 from pulsar_pipeline.spec.problems import nearest, raise_all
 from pulsar_pipeline.spec.source import Key
+from pulsar_pipeline.spec.streams import stream_problems
 
 RESERVED_CONFIG = "pulsar_pipeline"
 """The key of a function's user config in which this product hands its own settings to instances."""
@@ -196,6 +197,8 @@ def _references(spec: _Spec, name: str, deployment: Deployment) -> Iterator[Spec
         yield from _topic(spec, ref, *path, "inputs", input_name)
     if deployment.output is not None:
         yield from _topic(spec, deployment.output, *path, "output")
+    if deployment.late is not None:
+        yield from _topic(spec, deployment.late, *path, "late")
     if deployment.function not in spec.functions:
         what = f"there is no function {deployment.function!r}"
         yield spec.error(what, *path, "function", mend=nearest(deployment.function, spec.functions))
@@ -230,13 +233,15 @@ def _partitions(spec: _Spec, name: str, deployment: Deployment) -> Iterator[Spec
     ends: list[tuple[tuple[Key, ...], str]] = [((*path, "inputs", key), ref) for key, ref in others]
     if deployment.output is not None:
         ends.append(((*path, "output"), deployment.output))
+    if deployment.late is not None:
+        ends.append(((*path, "late"), deployment.late))
     for end, ref in ends:
         partitions = spec.partitions(ref)
         if partitions is not None and partitions != expected:
             yield spec.error(
                 f"partition mismatch: {ref} has {partitions} partitions, {first} (input {first_name!r}) has {expected}",
                 *end,
-                mend="give all inputs and the output of a deployment the same number of partitions",
+                mend="give all topics of a deployment the same number of partitions",
             )
     if deployment.parallelism > expected:
         yield spec.error(
@@ -263,6 +268,8 @@ def _at_home(spec: _Spec, name: str, deployment: Deployment) -> Iterator[SpecErr
     ends += [(("inputs", key), ref.partition("/")[0]) for key, ref in deployment.inputs.items()]
     if deployment.output is not None:
         ends.append((("output",), deployment.output.partition("/")[0]))
+    if deployment.late is not None:
+        ends.append((("late",), deployment.late.partition("/")[0]))
     for end, namespace in ends:
         if namespace in tenant.namespaces and tenant.home not in tenant.clusters_of(namespace):
             yield spec.error(
@@ -286,38 +293,8 @@ def _config(spec: _Spec, name: str, deployment: Deployment) -> Iterator[SpecErro
             yield spec.error(what, *path, key, mend="write dates in quotes; use text, numbers, lists and mappings")
 
 
-def _outputs_once(spec: _Spec) -> Iterator[SpecError]:
-    owners: dict[str, str] = {}
-    for name, deployment in spec.tenant.deployments.items():
-        if deployment.output is None:
-            continue
-        first = owners.setdefault(deployment.output, name)
-        if first != name:
-            what = f"{deployment.output} is the output of deployment {first!r} already"
-            yield spec.error(
-                what, "deployments", name, "output", mend="give each deployment an output topic of its own"
-            )
-
-
-def _cycles(spec: _Spec) -> Iterator[SpecError]:
-    """A chain of deployments is welcome; one that feeds itself would run for ever on one event."""
-    deployments = spec.tenant.deployments
-    makers: dict[str, str] = {}
-    for name, deployment in deployments.items():
-        if deployment.output is not None:
-            makers.setdefault(deployment.output, name)
-    for name, deployment in deployments.items():
-        ahead = [makers[ref] for ref in deployment.inputs.values() if ref in makers]
-        seen: set[str] = set()
-        while ahead:
-            feeder = ahead.pop()
-            if feeder in seen:
-                continue
-            seen.add(feeder)
-            ahead += [makers[ref] for ref in deployments[feeder].inputs.values() if ref in makers]
-        if name in seen:
-            what = f"the output {deployment.output} comes back to the deployment's own inputs"
-            yield spec.error(what, "deployments", name, "output", mend="break the circle")
+def _streams(spec: _Spec) -> Iterator[SpecError]:
+    yield from stream_problems(spec.tenant)
 
 
 def _guarantees(spec: _Spec) -> Iterator[SpecError]:
@@ -371,8 +348,7 @@ _RULES: tuple[_Rule, ...] = (
     _limits,
     _topics,
     *map(_each_deployment, (_references, _interface, _partitions, _input_once, _at_home, _config)),
-    _outputs_once,
-    _cycles,
+    _streams,
     _guarantees,
     _views,
 )

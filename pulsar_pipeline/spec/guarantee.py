@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from pulsar_pipeline.errors import SpecError
 from pulsar_pipeline.spec.model import Retention, Tenant
 
-MAX_INPUTS = 26
-"""The order in which events of several inputs were taken is recorded with one letter for each."""
+MAX_INPUTS = 25
+"""The order in which events of several inputs were taken is recorded with one letter for each, and one for timers."""
 
 _EVICTION = "consumer_backlog_eviction"
 

@@ -214,6 +214,9 @@ class Deployment(Model):
     inputs: dict[Name, TopicRef] = Field(min_length=1)
     """The function's input name → the tenant's topic."""
     output: TopicRef | None = None
+    late: TopicRef | None = None
+    """Where events go that come too late for the function's windows: a topic with an input's schema. By default they
+    are only counted."""
     parallelism: Annotated[StrictInt, Field(ge=1)] = 1
     guarantee: Guarantee = "exactly_once"
     """What holds after a crash. `exactly_once`: each event has affected the state once, and has its output once in

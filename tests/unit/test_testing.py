@@ -152,7 +152,15 @@ def test_the_context_has_the_whole_interface() -> None:
     assert context.get_input_topics() == ["persistent://public/default/a"]
     context.ack(context.get_message_id(), "t")
     assert [topic for _, topic in context.acked] == ["t"]
+    context.incr_counter("x", 2)
+    assert context.get_counter("x") == 2
     context.del_counter("x")
+    assert context.get_counter("x") == 0
+    context.put_state("x", "text")
+    assert context.get_state("x") == b"text"
+    context.del_state("x")
     assert context.get_state("x") is None
+    assert context.get_state_object("x", list) is context.get_state_object("x", list)
+    assert (context.get_message_keys(), context.get_message_eventtimes()) == ([""], [0])
     with pytest.raises(DataError):
         context.record_metric("m", "text")  # type: ignore[arg-type]

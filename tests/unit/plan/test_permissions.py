@@ -12,6 +12,14 @@ def test_functions_get_what_their_deployments_use(tmp_path: Path) -> None:
     assert granted["models"]["acme-functions"] == {"produce", "consume", "functions"}
 
 
+def test_functions_write_late_events(tmp_path: Path) -> None:
+    spec = tenant(tmp_path / "r.avsc", namespaces={"sensors": {}, "models": {}, "late": {}})
+    deployment = spec.deployments["risk"].model_copy(update={"late": "late/readings"})
+    with_late = spec.model_copy(update={"deployments": {"risk": deployment}})
+    assert permissions_of(spec)["late"]["acme-functions"] == frozenset()
+    assert "produce" in permissions_of(with_late)["late"]["acme-functions"]
+
+
 def test_functions_get_nothing_where_no_deployment_goes(tmp_path: Path) -> None:
     granted = permissions_of(tenant(tmp_path / "r.avsc", deployments={}, views={}))
     assert granted["sensors"]["acme-functions"] == frozenset()

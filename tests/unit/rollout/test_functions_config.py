@@ -39,6 +39,7 @@ def tenant(**changes: Any) -> Tenant:
             "topics": {
                 "in/readings": topic,
                 "in/labels": topic,
+                "in/late": topic,
                 "out/risks": topic,
             },
             "deployments": {
@@ -113,6 +114,12 @@ def test_the_reserved_entry_tells_an_instance_all_it_needs() -> None:
         state_topic="persistent://acme/_state/machine-risk-state",
         epoch=1,
     )
+
+
+def test_a_late_topic_is_one_that_the_deployment_needs() -> None:
+    own = InstanceConfig.model_validate(config(late="in/late")["userConfig"][USER_CONFIG_KEY])
+    assert own.late == TopicBinding(topic="persistent://acme/in/late", partitions=4)
+    assert topics_of(tenant(late="in/late"), "machine-risk")[TopicName("acme", "in", "late")] == 4
 
 
 @pytest.mark.parametrize("guarantee", ["at_least_once", "at_most_once"])

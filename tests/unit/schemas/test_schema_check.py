@@ -142,6 +142,26 @@ def test_a_mistake_in_a_tenant(tmp_path, old, new, line, key, fragment):
     assert [(problem.file, problem.line, problem.key) for problem in told] == [(tmp_path / "acme.yaml", line, key)]
 
 
+def test_late_events_are_written_as_the_function_reads_them(tmp_path):
+    late = """\
+  sensors/late:
+    partitions: 1
+    schema: functions/risk/schemas/reading.v1.avsc
+deployments:
+  risk:
+    late: sensors/late
+"""
+    text = TENANT.replace("deployments:\n  risk:\n", late)
+    project(tmp_path, {"acme.yaml": text})
+    check_tenant_schemas(load_tenant(tmp_path / "acme.yaml"), load_functions(tmp_path / "functions"))
+    other = text.replace("    schema: functions/risk/schemas/reading", "    schema: functions/risk/schemas/risk")
+    project(tmp_path, {"acme.yaml": other.replace("schemas/risk.v1", "schemas/reading.v1", 1)})
+    (problem,) = (each for each in problems(tmp_path) if each.key == "deployments.risk.late")
+    assert problem.line == 20
+    assert "sensors/late takes risk, but the function 'risk' reads reading (readings)" in problem.what
+    assert problem.mend
+
+
 def test_topic_and_function_key_an_output_alike(tmp_path):
     two = record(("machine", "string"), ("line", "string"), name="Risk")
     project(

@@ -279,6 +279,28 @@ def test_a_good_tenant(tmp_path):
             "deployments.risk.output",
             "comes back to the deployment's own inputs",
         ),
+        # late events
+        (
+            "output: models/alarms",
+            "output: models/alarms\n    late: models/lte",
+            39,
+            "deployments.alarm.late",
+            "no topic 'models/lte' is declared",
+        ),
+        (
+            "parallelism: 2",
+            "late: models/alarms",
+            32,
+            "deployments.risk.late",
+            "models/alarms is the output of deployment 'alarm' | give late events a topic of their own",
+        ),
+        (
+            "parallelism: 2",
+            "late: sensors/labels",
+            32,
+            "deployments.risk.late",
+            "come back to the deployment's own inputs, and are late again",
+        ),
         # guarantees
         (
             "  models:\n    retention: {time: 7d, size: 10GB}",
@@ -326,6 +348,30 @@ def test_a_broken_rule(tmp_path, old, new, line, key, fragment):
     assert all(problem.mend for problem in problems)
     told = [(problem.file, problem.line, problem.key) for problem in problems if fragment in text_of(problem)]
     assert (tmp_path / "acme.yaml", line, key) in told
+
+
+LATE = GOOD.replace("topics:\n", "topics:\n  late/readings:\n    partitions: 4\n    schema: reading.v1.avsc\n", 1)
+LATE = LATE.replace("namespaces:\n", "namespaces:\n  late: {}\n", 1)
+LATE = LATE.replace("    output: models/risk\n", "    output: models/risk\n    late: late/readings\n", 1)
+
+
+def test_late_events_have_a_topic_of_their_own(tmp_path):
+    check(tmp_path, LATE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fragment"),
+    [
+        ("partitions: 4", "partitions: 8", "partition mismatch: late/readings has 8"),
+        ("late: {}", "late: {replicate_to: [east]}", "namespace 'late' is not in the home cluster 'west'"),
+    ],
+)
+def test_a_late_topic_stands_beside_the_inputs(tmp_path, old, new, fragment):
+    with pytest.raises(SpecError, match=fragment) as caught:
+        check(tmp_path, LATE.replace(old, new, 1))
+    assert caught.value.key == "deployments.risk.late"
+    assert (caught.value.line or 0) > 30
+    assert caught.value.mend
 
 
 def test_without_a_platform_any_cluster_will_do(tmp_path):

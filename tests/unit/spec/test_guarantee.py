@@ -75,7 +75,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"models": EVICTION}, "namespaces.models.backlog_quota.policy", "dropped unread"),
     ({"sensors": {"ttl": "1d"}}, "namespaces.sensors.ttl", "dropped unread"),
     ({"sensors": EVICTION}, "namespaces.sensors.backlog_quota.policy", "dropped unread"),
-    ({"inputs": MAX_INPUTS + 1}, "deployments.risk.inputs", "at most 26 inputs, not 27"),
+    ({"inputs": MAX_INPUTS + 1}, "deployments.risk.inputs", "at most 25 inputs, not 26"),
 ]
 
 

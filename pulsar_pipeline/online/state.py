@@ -1,0 +1,94 @@
+"""Where a context in memory keeps a function's state, and how the writes of a failing event are taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class State(Protocol):
+    """Bytes, counters and live objects by key, of one partition."""
+
+    def get(self, key: str) -> bytes | None: ...
+    def put(self, key: str, value: bytes) -> None: ...
+    def delete(self, key: str) -> None: ...
+    def counter(self, key: str) -> int: ...
+    def set_counter(self, key: str, value: int) -> None: ...
+    def delete_counter(self, key: str) -> None: ...
+
+    def object(self, key: str, factory: Callable[[], Any]) -> Any:
+        """The live object of a key, made by `factory` at first use."""
+
+
+class MemoryState:
+    """State that lives as long as the process."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, bytes] = {}
+        self._counters: dict[str, int] = {}
+        self._objects: dict[str, Any] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self._values.get(key)
+
+    def put(self, key: str, value: bytes) -> None:
+        self._values[key] = value
+
+    def delete(self, key: str) -> None:
+        self._values.pop(key, None)
+
+    def counter(self, key: str) -> int:
+        return self._counters.get(key, 0)
+
+    def set_counter(self, key: str, value: int) -> None:
+        self._counters[key] = value
+
+    def delete_counter(self, key: str) -> None:
+        self._counters.pop(key, None)
+
+    def object(self, key: str, factory: Callable[[], Any]) -> Any:
+        if key not in self._objects:
+            self._objects[key] = factory()
+        return self._objects[key]
+
+
+class Undo:
+    """Writes through to a state, and can take back what was written since `begin`: values and counters, not what was
+    done to live objects."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._back: list[Callable[[], None]] = []
+
+    def begin(self, state: State) -> None:
+        """The next event, and the state of its partition."""
+        self.state = state
+        self._back.clear()
+
+    def take_back(self) -> None:
+        while self._back:
+            self._back.pop()()
+
+    def put(self, key: str, value: bytes) -> None:
+        self._remember(key)
+        self.state.put(key, value)
+
+    def delete(self, key: str) -> None:
+        self._remember(key)
+        self.state.delete(key)
+
+    def set_counter(self, key: str, value: int) -> None:
+        self._remember_counter(key)
+        self.state.set_counter(key, value)
+
+    def delete_counter(self, key: str) -> None:
+        self._remember_counter(key)
+        self.state.delete_counter(key)
+
+    def _remember(self, key: str) -> None:
+        state, before = self.state, self.state.get(key)
+        self._back.append(lambda: state.delete(key) if before is None else state.put(key, before))
+
+    def _remember_counter(self, key: str) -> None:
+        state, before = self.state, self.state.counter(key)
+        self._back.append(lambda: state.set_counter(key, before) if before else state.delete_counter(key))
