@@ -7,6 +7,7 @@ that took them one after the other. State changes as each event ends; events of 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,7 +115,9 @@ class Concurrent:
         limit = asyncio.timeout(self._timeout_s)
         try:
             async with limit:
-                returned = await self._process(record, context)
+                returned = self._process(record, context)
+                if inspect.isawaitable(returned):
+                    returned = await returned
             ready = self._steps.ready(returned, message)
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises belongs to this event alone
             return _Failure(error, hung=limit.expired())

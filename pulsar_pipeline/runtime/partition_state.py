@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.state import checked_key
 from pulsar_pipeline.runtime.timers import TimerQueue
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
@@ -101,9 +102,12 @@ class PartitionState:
         return ((key[len(prefix) :], value) for key, value in self._values.items() if key.startswith(prefix))
 
     def snapshot(self) -> dict[str, bytes | None]:
-        """What changed since the last snapshot: key → value, None for removed."""
+        """What changed since the last snapshot: key → value, None for removed.
+
+        Raises InstanceError for an object that cannot be stored.
+        """
         for key in self._touched:
-            pickled = pickle.dumps(self._objects[key], protocol=pickle.HIGHEST_PROTOCOL)
+            pickled = _pickled(key, self._objects[key])
             self.keep(_OBJECT + key, pickled)
             self._live += len(pickled) - self._sizes.get(key, 0)
             self._sizes[key] = len(pickled)
@@ -118,3 +122,13 @@ class PartitionState:
     def everything(self) -> dict[str, bytes]:
         """All values as of the last snapshot. Call right after `snapshot`."""
         return dict(self._values)
+
+
+def _pickled(key: str, found: Any) -> bytes:
+    try:
+        return pickle.dumps(found, protocol=pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # whatever the pickling of an author's class raises
+        raise InstanceError(
+            f"{key} cannot be stored: {type(error).__name__}: {error}",
+            mend="what is in Models has to be picklable; `exactly_once` stores it with every commit",
+        ) from error

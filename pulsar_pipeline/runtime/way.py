@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, Protocol
 
+from pulsar_pipeline.online.function import is_async
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
 from pulsar_pipeline.runtime.concurrent import Concurrent
 from pulsar_pipeline.runtime.context import FunctionContext
@@ -54,7 +54,7 @@ def _way_of_events(
     stop: StopSignal,
     config: InstanceConfig,
 ) -> Processor:
-    if inspect.iscoroutinefunction(function.process):
+    if is_async(function):
         return Concurrent(function, context, steps, in_work, config.concurrency, config.event_timeout_s)
     alone = OneByOne(function, context, steps, guarantee, in_work, stop)
     if hasattr(function, "process_many"):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.ingest.partition import Partitioner
 from pulsar_pipeline.online.memory import MemoryContext
 from pulsar_pipeline.online.models import Models
@@ -116,7 +115,7 @@ class _Process:
     """A function object and the state it works on, until it dies."""
 
     def __init__(self, subject: Subject, world: World, conditions: Conditions) -> None:
-        self.states = [_State(dict(values)) for values in world.states]
+        self.states = [PartitionState(dict(values)) for values in world.states]
         self.numbers = list(world.numbers)
         self._world = world
         self._errors = len(world.errors)
@@ -144,7 +143,7 @@ class _Process:
         world = self._world
         if store:
             for state, stored in zip(self.states, world.states, strict=True):
-                stored |= {key: value for key, value in state.changes().items() if value is not None}
+                stored |= {key: value for key, value in state.snapshot().items() if value is not None}
                 for key in stored.keys() - state.everything().keys():
                     del stored[key]
         world.position, world.numbers = position, list(self.numbers)
@@ -163,37 +162,6 @@ class _Process:
 
     def close(self) -> None:
         self.rehearsal.close()
-
-
-class _State(PartitionState):
-    """The runtime's own, which tells what cannot be stored."""
-
-    def __init__(self, values: dict[str, bytes]) -> None:
-        super().__init__(values)
-        self._shown: dict[str, Any] = {}
-
-    def object(self, key: str, factory: Callable[[], Any]) -> Any:
-        live = self._shown[key] = super().object(key, factory)
-        return live
-
-    def changes(self) -> dict[str, bytes | None]:
-        """As `snapshot`. Raises InstanceError for what cannot be stored."""
-        try:
-            return self.snapshot()
-        except Exception as error:  # whatever the pickling of an author's class raises
-            culprit = next((key for key, live in self._shown.items() if not _picklable(live)), "?")
-            raise InstanceError(
-                f"{culprit} cannot be stored: {type(error).__name__}: {error}",
-                mend="what is in Models has to be picklable; `exactly_once` stores it with every commit",
-            ) from error
-
-
-def _picklable(value: Any) -> bool:
-    try:
-        pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception:  # noqa: BLE001 - of an author's class
-        return False
-    return True
 
 
 class _AttributePickler(pickle.Pickler):

@@ -17,10 +17,10 @@ from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
 from pulsar_pipeline.runtime.order import input_numbers
+from pulsar_pipeline.runtime.outbox import SPACE
 from pulsar_pipeline.runtime.pieces import join
 from pulsar_pipeline.schemas.codec import Decoder
 from pulsar_pipeline.schemas.wire import version_of, writer_lookup
-from pulsar_pipeline.runtime.outbox import SPACE
 from pulsar_pipeline.statelog.fold import Fed, Fold
 from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.lineage import Lineage, Verdict, judge
