@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from pulsar_pipeline.online.timers import TimerQueue
+
 
 class State(Protocol):
     """Bytes, counters and live objects by key, of one partition."""
@@ -19,6 +21,11 @@ class State(Protocol):
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         """The live object of a key, made by `factory` at first use."""
 
+    def delete_object(self, key: str) -> None: ...
+
+    @property
+    def timers(self) -> TimerQueue: ...
+
 
 class MemoryState:
     """State that lives as long as the process."""
@@ -27,6 +34,7 @@ class MemoryState:
         self._values: dict[str, bytes] = {}
         self._counters: dict[str, int] = {}
         self._objects: dict[str, Any] = {}
+        self.timers = TimerQueue()
 
     def get(self, key: str) -> bytes | None:
         return self._values.get(key)
@@ -51,10 +59,13 @@ class MemoryState:
             self._objects[key] = factory()
         return self._objects[key]
 
+    def delete_object(self, key: str) -> None:
+        self._objects.pop(key, None)
+
 
 class Undo:
-    """Writes through to a state, and can take back what was written since `begin`: values and counters, not what was
-    done to live objects."""
+    """Writes through to a state, and can take back what was written since `begin`: values, counters and timers, not
+    what was done to live objects."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -84,6 +95,15 @@ class Undo:
     def delete_counter(self, key: str) -> None:
         self._remember_counter(key)
         self.state.delete_counter(key)
+
+    def set_timer(self, name: str, at_ms: int | None) -> None:
+        """None deletes."""
+        timers, before = self.state.timers, self.state.timers.at(name)
+        self._back.append(lambda: timers.delete(name) if before is None else timers.set(name, before))
+        if at_ms is None:
+            timers.delete(name)
+        else:
+            timers.set(name, at_ms)
 
     def _remember(self, key: str) -> None:
         state, before = self.state, self.state.get(key)

@@ -8,12 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.runtime.context import FunctionContext
 from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.processor import Processor, Ready, Steps, Stopped
 from pulsar_pipeline.runtime.stats import Counts
 from pulsar_pipeline.runtime.stop import StopSignal
-from pulsar_pipeline.runtime.timers import Timer
 from pulsar_pipeline.runtime.turn import Fires, Turn
 from pulsar_pipeline.runtime.watchdog import InWork
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.online.timers import TimerQueue
 from pulsar_pipeline.runtime.state import checked_key
-from pulsar_pipeline.runtime.timers import TimerQueue
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
 
 _VALUE, _COUNTER, _OBJECT, _LINEAGE, _TIMER = "v:", "c:", "o:", "l:", "t:"

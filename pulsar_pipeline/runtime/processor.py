@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 from pulsar_pipeline.errors import DataError, TransientError
 from pulsar_pipeline.online.answers import Answer, Record, answers_of
+from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.decoding import Decode
 from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.outgoing import check_size
 from pulsar_pipeline.runtime.stats import Counts, Stats
-from pulsar_pipeline.runtime.timers import Timer
 from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.spec.model import OnError, Retry
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pulsar_pipeline.errors import DataError
-from pulsar_pipeline.runtime.timers import TimerQueue
+from pulsar_pipeline.online.timers import TimerQueue
 
 MAX_KEY = 10_000
 """Characters of a state key."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pulsar_pipeline.runtime.timers import Timer, TimerQueue
+from pulsar_pipeline.online.timers import Timer, TimerQueue
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 TIMES = st.integers(0, 50)
