@@ -36,6 +36,11 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
 
+    @property
+    def open(self) -> bool:
+        """Whether what is sent goes through."""
+        return not (self._cut or self._refusing)
+
     def drop(self) -> None:
         """Reset every connection; new ones are taken at once."""
         self._loop.call_soon_threadsafe(self._abort)
