@@ -18,7 +18,7 @@ from pulsar_pipeline.statelog.identities import Identities
 from pulsar_pipeline.statelog.packing import pack
 from pulsar_pipeline.statelog.records import Chunk, Claim, Commit, Entry, Part, Record
 from pulsar_pipeline.statelog.sealed import mac_of, seal
-from pulsar_pipeline.statelog.topics import Sealed, StateLogReader, StateLogWriter, find_start, trim
+from pulsar_pipeline.statelog.topics import Sealed, StateLogReader, StateLogWriter, find_start, hold, trim
 
 _READ_MS = 100
 _CHECKPOINT_BYTES = 16_000_000
@@ -55,6 +55,7 @@ class PartitionLog:
         self._last: bytes | None = None
         self._before: tuple[bytes, bytes] | None = None
         """A checkpoint's first chunk, and the record before it."""
+        hold(client, topic, STATE_SUBSCRIPTION)
         self._writer = StateLogWriter(client, topic, f"{who}#{self.nonce}")
         self._start = find_start(client, topic, key)
         self._reader = StateLogReader(client, topic, key, self._start)

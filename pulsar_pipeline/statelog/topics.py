@@ -145,20 +145,35 @@ def _searched(client: pulsar.Client, topic: str, key: bytes, last: Position) -> 
 def trim(client: pulsar.Client, topic: str, subscription: str, behind: bytes) -> None:
     """Let go of all records up to the one with this id: the broker may delete them, a whole ledger at a time.
 
-    The subscription is what keeps the others; where there was none, it is made, and keeps all. Raises StateLogError.
+    The subscription is what keeps the others. Raises StateLogError.
     """
+    with _telling(topic), _subscribed(client, topic, subscription) as consumer:
+        consumer.acknowledge_cumulative(pulsar.MessageId.deserialize(behind))
+
+
+def hold(client: pulsar.Client, topic: str, subscription: str) -> None:
+    """See to it that the subscription that keeps the log's records is there. Raises StateLogError."""
     with _telling(topic):
-        consumer = client.subscribe(
-            topic,
-            subscription,
-            consumer_type=pulsar.ConsumerType.Exclusive,
-            initial_position=pulsar.InitialPosition.Earliest,
-            receiver_queue_size=0,  # nothing is received
-        )
         try:
-            consumer.acknowledge_cumulative(pulsar.MessageId.deserialize(behind))
-        finally:
-            _close(consumer)
+            with _subscribed(client, topic, subscription):
+                return
+        except pulsar.ConsumerBusy:
+            return  # another owner trims the log just now
+
+
+@contextmanager
+def _subscribed(client: pulsar.Client, topic: str, subscription: str) -> Iterator[Any]:
+    consumer = client.subscribe(
+        topic,
+        subscription,
+        consumer_type=pulsar.ConsumerType.Exclusive,
+        initial_position=pulsar.InitialPosition.Earliest,
+        receiver_queue_size=0,  # nothing is received
+    )
+    try:
+        yield consumer
+    finally:
+        _close(consumer)
 
 
 class StateLogWriter:
