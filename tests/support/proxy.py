@@ -56,8 +56,7 @@ class Proxy:
 
     def mend(self) -> None:
         """What was on its way while cut is lost, so those connections are reset; new ones go through."""
-        self._cut = self._refusing = False
-        self.drop()
+        self._loop.call_soon_threadsafe(self._restore)
 
     def lose_from(self, text: bytes) -> None:
         """Once the client sends something with this text in it, this and all after it is lost, and after a moment the
@@ -85,6 +84,10 @@ class Proxy:
             self._abort()
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.01)  # for what was closed last
+
+    def _restore(self) -> None:
+        self._abort()  # first: nothing may follow on a connection that has lost something
+        self._cut = self._refusing = False
 
     def _abort(self) -> None:
         for writer in self._connections:
