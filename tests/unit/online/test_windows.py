@@ -47,7 +47,7 @@ def run(make: Make, events: list[Event], wanted: Expected, crashes: frozenset[in
         if number in crashes - crashed:
             crashed.add(number)
             context.crash()
-            windows, late, number = make(context), late_before, number - number % 3
+            windows, late, number = make(context), list(late_before), number - number % 3
             continue
         key, time, value = events[number]
         told_late = len(context.late)
