@@ -13,6 +13,9 @@ PARTITION_SUFFIX = "-partition-"
 STATE_NAMESPACE = "_state"
 """Namespace of a tenant's state logs; a declared namespace cannot have this name, for none starts with `_`."""
 
+STATE_SUBSCRIPTION = "owner"
+"""Durable subscription on every state log: what it has not acknowledged no broker deletes."""
+
 _NAME = re.compile(NAME_PATTERN)
 _TOPIC = re.compile(r"^(?:persistent://)?([^/]+)/([^/]+)/([^/]+?)(?:-partition-(\d+))?$")
 

@@ -163,6 +163,10 @@ class FakeCluster:
         """As auto-creation leaves one behind."""
         self._topics[topic] = 0
 
+    def release(self, topic: TopicName) -> None:
+        """As before anything held its messages."""
+        self._subscriptions.pop(topic, None)
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────
 
     @property

@@ -59,6 +59,13 @@ class AdminHttp:
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """One request; a failure is a ClusterError (unreachable, refused, not found, conflict)."""
+        return _body(self._answer(method, path, **options))
+
+    def download(self, path: str, **options: Any) -> bytes:
+        """The answer to a GET as it is. Raises as `request` does."""
+        return self._answer("GET", path, **options).content
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {read_token(self._token_file)}"} if self._token_file else {}
         try:
             response = self._http.request(method, path, headers=headers, **options)
@@ -69,7 +76,7 @@ class AdminHttp:
                 mend=f"is the cluster up, and is {self._http.base_url} its admin_url?",
             ) from error
         if response.is_success:
-            return _body(response)
+            return response
         raise failure_of(self.name, method, path, response)
 
 

@@ -30,6 +30,7 @@ import pulsar
 from pulsar_pipeline.errors import DataError, InstanceError, PackageError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.online.answers import Answer, Answers, answers_of, key_of
+from pulsar_pipeline.online.checkpoint import FILE_NAME as CHECKPOINT
 from pulsar_pipeline.online.codecs import Codecs
 from pulsar_pipeline.online.context import RESERVED_KEY, event_key, event_time_ms, user_config
 from pulsar_pipeline.online.coroutines import CoroutineRunner
@@ -172,7 +173,7 @@ class StreamFunction(pulsar.Function):  # type: ignore[misc]  # the client libra
         codecs = self.__home.codecs()
         stock = self.__stock
         if stock is None or not stock.is_of(context):
-            stock = self.__stock = StockContext(context, codecs.output)
+            stock = self.__stock = StockContext(context, codecs.output, self.__home.checkpoint)
         topic = stock.get_current_message_topic_name()
         handler = self.__by_topic.get(topic) or self.__connect(topic, stock)
         event = codecs.decode_event(self.__inputs[topic], _bytes(payload))
@@ -283,6 +284,12 @@ class _Home:
         self._root = root
         self.manifest = Manifest.load(root) if root and (root / FILE_NAME).is_file() else None
         self._codecs: Codecs | None = None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The file in the package, where there is one."""
+        file = self._root / CHECKPOINT if self._root is not None else None
+        return file if file is not None and file.is_file() else None
 
     def codecs(self) -> Codecs:
         if self._codecs is None:

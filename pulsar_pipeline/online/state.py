@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pulsar_pipeline.online.timers import TimerQueue
+
+VALUE, COUNTER, OBJECT = "v:", "c:", "o:"
+"""How the keys of a stored state begin: bytes, counters as decimal text, pickled objects. Others are the runtime's."""
 
 
 class State(Protocol):
@@ -30,9 +34,12 @@ class State(Protocol):
 class MemoryState:
     """State that lives as long as the process."""
 
-    def __init__(self) -> None:
-        self._values: dict[str, bytes] = {}
-        self._counters: dict[str, int] = {}
+    def __init__(self, stored: Mapping[str, bytes] | None = None) -> None:
+        """`stored` is a partition's state as a checkpoint has it. It is unpickled, so it has to be one's own."""
+        stored = stored or {}
+        self._values = {key[2:]: value for key, value in stored.items() if key.startswith(VALUE)}
+        self._counters = {key[2:]: int(value) for key, value in stored.items() if key.startswith(COUNTER)}
+        self._pickled = {key[2:]: value for key, value in stored.items() if key.startswith(OBJECT)}
         self._objects: dict[str, Any] = {}
         self.timers = TimerQueue()
 
@@ -56,11 +63,13 @@ class MemoryState:
 
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         if key not in self._objects:
-            self._objects[key] = factory()
+            pickled = self._pickled.pop(key, None)
+            self._objects[key] = factory() if pickled is None else pickle.loads(pickled)
         return self._objects[key]
 
     def delete_object(self, key: str) -> None:
         self._objects.pop(key, None)
+        self._pickled.pop(key, None)
 
 
 class Undo:

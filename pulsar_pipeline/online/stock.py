@@ -6,6 +6,8 @@ acknowledged here, once all that it published is stored. That is many times as f
 
 An output goes to the output's partition of the same number as the event's, as under our runtime. Live objects
 (`Models`) are in memory, for each partition apart; so are values and counters where the instance has no state store.
+They begin as a checkpoint has them: the file that the config names, `pulsar_pipeline: {checkpoint: {file: PATH,
+sha256: HEX}}`, or the one in the package (`online/checkpoint.py`).
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pulsar
 
+from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.names import PARTITION_SUFFIX, parse_topic
+from pulsar_pipeline.online.checkpoint import States, read_checkpoint
 from pulsar_pipeline.online.context import RESERVED_KEY
 from pulsar_pipeline.online.deliveries import Callback, Deliveries
 from pulsar_pipeline.online.state import MemoryState, State
@@ -48,8 +53,9 @@ class OutputMessage:
 class StockContext:
     """Everything of the given context, and state, outputs and acknowledgements that can be relied on."""
 
-    def __init__(self, context: Any, output: Schema | None) -> None:
-        """`output` is the schema that outputs are published with where the context tells its client."""
+    def __init__(self, context: Any, output: Schema | None, packaged: Path | None = None) -> None:
+        """`output` is the schema that outputs are published with where the context tells its client, `packaged` a
+        checkpoint that the package has. Raises StateLogError for a checkpoint that cannot be read."""
         self._context = context
         self._output = output
         self._client = _client_of(context)
@@ -58,7 +64,9 @@ class StockContext:
         self._acks_itself = bool(getattr(_details_of(context), "autoAck", True))
         self._deliveries = Deliveries()
         self._has_store = _has_store(context)
-        self._states: dict[int | None, State] = {}
+        self._states: dict[int | None, State] = {
+            partition: MemoryState(stored) for partition, stored in _checkpoint(context, packaged).items()
+        }
         if not hasattr(context, "get_state_object"):
             self.get_state_object = self._object
 
@@ -195,6 +203,16 @@ class StockContext:
 
     def _partition(self) -> int | None:
         return parse_topic(self._context.get_current_message_topic_name())[1]
+
+
+def _checkpoint(context: Any, packaged: Path | None) -> States:
+    asked = getattr(context, "get_user_config_value", lambda _key: None)(RESERVED_KEY) or {}
+    given = asked.get("checkpoint")
+    if given is not None:
+        if not isinstance(given, dict) or given.keys() != {"file", "sha256"}:
+            raise StateLogError(f"not a checkpoint: {given!r}", mend="give its file and sha256")
+        return read_checkpoint(Path(given["file"]), given["sha256"])
+    return read_checkpoint(packaged) if packaged is not None else {}
 
 
 def _client_of(context: Any) -> Any:

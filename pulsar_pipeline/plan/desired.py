@@ -16,6 +16,7 @@ from pulsar_pipeline.errors import PlanError
 from pulsar_pipeline.names import (
     DEAD_LETTERS_SUBSCRIPTION,
     STATE_NAMESPACE,
+    STATE_SUBSCRIPTION,
     TopicName,
     dead_letter_topic,
     logs_topic,
@@ -97,7 +98,9 @@ def _add_tenant(state: DesiredState, tenant: Tenant, topics: Mapping[TopicName, 
     if tenant.exactly_once:
         namespace = NamespaceName(tenant.tenant, STATE_NAMESPACE)
         state.namespaces[namespace] = state_policies(frozenset(tenant.clusters), granted[STATE_NAMESPACE])
-        state.topics |= _of_namespace(STATE_NAMESPACE, topics)
+        logs = _of_namespace(STATE_NAMESPACE, topics)
+        state.topics |= logs
+        state.held |= dict.fromkeys(logs, STATE_SUBSCRIPTION)
 
 
 def _dead_letters_held(tenant: Tenant, topics: Mapping[TopicName, DesiredTopic]) -> dict[TopicName, str]:

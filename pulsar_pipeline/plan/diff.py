@@ -99,6 +99,8 @@ def _policies(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
     for name, wanted in desired.namespaces.items():
         there = observed.namespaces.get(name, _NEW)
         for policy in _policy_order(wanted, there):
+            if policy is Policy.RETENTION and name.namespace == STATE_NAMESPACE:
+                continue  # see _state_retention
             before, after = there.value(policy), wanted.value(policy)
             if after is not None and before != after:
                 yield SetPolicy(desired.cluster, name, policy, before, after)
@@ -140,8 +142,19 @@ def _topics(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
 
 def _held(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
     for topic, subscription in desired.held.items():
-        if subscription not in observed.subscriptions.get(topic, frozenset()):
+        there = observed.topics.get(topic)
+        grows = there is not None and there.partitions < desired.topics[topic].partitions
+        if grows or subscription not in observed.subscriptions.get(topic, frozenset()):
             yield HoldMessages(desired.cluster, topic, subscription)
+
+
+def _state_retention(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
+    """Once every log has the subscription that keeps it, and not before, may what that has acknowledged go."""
+    for name, wanted in desired.namespaces.items():
+        if name.namespace == STATE_NAMESPACE and wanted.retention is not None:
+            before = observed.namespaces.get(name, _NEW).retention
+            if before != wanted.retention:
+                yield SetPolicy(desired.cluster, name, Policy.RETENTION, before, wanted.retention)
 
 
 def _joining(desired: DesiredState, observed: Snapshot) -> Iterator[Step]:
@@ -186,6 +199,7 @@ _PHASES: tuple[Callable[[DesiredState, Snapshot], Iterator[Step]], ...] = (
     schema_steps,  # before the topics: a replicator that meets a topic without its schema stays stuck for ever
     _topics,
     _held,
+    _state_retention,
     _replication,
     _leaving,
 )

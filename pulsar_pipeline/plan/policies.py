@@ -37,10 +37,11 @@ def policies_of(
 
 
 def state_policies(clusters: frozenset[str], permissions: Mapping[str, frozenset[str]]) -> NamespacePolicies:
-    """Of the namespace of state logs: nothing in it expires, on no cluster and on no way between two."""
+    """Of the namespace of state logs: nothing in it expires, on no cluster and on no way between two. What the logs'
+    own subscription has acknowledged (what is before their last checkpoint) need not be kept."""
     return NamespacePolicies(
         replication=clusters,
-        retention=state.Retention(UNLIMITED, UNLIMITED),
+        retention=state.Retention(0, 0),
         ttl=_NEVER,
         deduplication=True,
         schema_enforced=False,

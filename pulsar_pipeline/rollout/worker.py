@@ -50,8 +50,26 @@ class FunctionsWorker:
         self._upload("POST", config, package, {})
 
     def update(self, config: FunctionConfig, package: Path) -> None:
-        """Replace a function's package and config; its instances restart."""
-        self._upload("PUT", config, package, {"updateOptions": {"updateAuthData": False}})
+        """Replace a function's package and config; its instances restart.
+
+        Where the worker keeps packages in the package store, an update takes the package that is stored there and
+        leaves the one that is sent with it (Pulsar 4.0.7, `ComponentImpl.getPackageFile`). So the new one is put in the
+        stored one's place before, and the old one back when the update is refused.
+        """
+        stored = self._latest_package(config["tenant"], config["namespace"], config["name"])
+        if stored is None:
+            self._send_update(config, package)
+            return
+        old, new = self._http.download(stored, timeout=_UPLOAD_TIMEOUT_S), _content(package)
+        if old == new:
+            self._send_update(config, package)
+            return
+        self._store(stored, config["py"], new)
+        try:
+            self._send_update(config, package)
+        except ClusterError:
+            self._store(stored, config["py"], old)
+            raise
 
     def delete(self, tenant: str, namespace: str, name: str) -> None:
         """Stop and remove a function, its subscriptions and its packages. ClusterNotFound without it."""
@@ -70,19 +88,43 @@ class FunctionsWorker:
         """Counts, rates and latency. ClusterNotFound without the function."""
         return parse_stats(self._http.get(f"{_path(tenant, namespace, name)}/stats"))
 
+    def _send_update(self, config: FunctionConfig, package: Path) -> None:
+        self._upload("PUT", config, package, {"updateOptions": {"updateAuthData": False}})
+
+    def _latest_package(self, tenant: str, namespace: str, name: str) -> str | None:
+        """Path of the version that a function runs with: versions are numbers that the worker counts up. None where
+        packages are not managed."""
+        packages = _packages_path(tenant, namespace, name)
+        numbers = [int(version) for version in self._versions(packages) if version.isdigit()]
+        paths = (f"{packages}/{number}" for number in sorted(numbers, reverse=True))
+        return next((path for path in paths if self._is_stored(f"{path}/metadata")), None)
+
+    def _store(self, path: str, file_name: str, content: bytes) -> None:
+        """Replace a stored package. Instances that run have their own copy."""
+        self._http.delete(path)
+        metadata = json.dumps({"description": "stored by pulsar-pipeline"})
+        parts: dict[str, Any] = {
+            "metadata": (None, metadata, "application/json"),
+            "file": (file_name, content, "application/octet-stream"),
+        }
+        self._http.request("POST", path, files=parts, timeout=_UPLOAD_TIMEOUT_S)
+
+    def _versions(self, packages: str) -> list[str]:
+        """Every version there ever was; none without package management, where a worker has names of its own."""
+        try:
+            return list(self._http.get(packages) or ())
+        except (ClusterUnreachable, ClusterRefused):
+            raise
+        except ClusterError:
+            return []
+
     def _clear_packages(self, tenant: str, namespace: str, name: str) -> None:
         """Delete what the worker stored for a function that is gone.
 
         It keeps every version it was given, and then refuses a new function of the name, whose versions start anew.
         """
-        packages = f"/admin/v3/packages/function/{tenant}/{namespace}/{name}"
-        try:
-            versions = self._http.get(packages) or ()
-        except (ClusterUnreachable, ClusterRefused):
-            raise
-        except ClusterError:
-            return  # without package management a worker stores them by unique names
-        for version in versions:
+        packages = _packages_path(tenant, namespace, name)
+        for version in self._versions(packages):
             if self._is_stored(f"{packages}/{version}/metadata"):
                 self._http.delete(f"{packages}/{version}")
 
@@ -107,6 +149,17 @@ class FunctionsWorker:
             }
             parts["data"] = (config["py"], file, "application/octet-stream")
             self._http.request(method, path, files=parts, timeout=_UPLOAD_TIMEOUT_S)
+
+
+def _content(package: Path) -> bytes:
+    try:
+        return package.read_bytes()
+    except OSError as error:
+        raise ClusterError(f"cannot read the package: {error.strerror}", where=str(package)) from error
+
+
+def _packages_path(tenant: str, namespace: str, name: str) -> str:
+    return f"/admin/v3/packages/function/{tenant}/{namespace}/{name}"
 
 
 def _path(tenant: str, namespace: str, name: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from pulsar_pipeline.runtime.event import InputPartition, positions_of
+from pulsar_pipeline.runtime.event import InputPartition, Place, places_of
 from pulsar_pipeline.runtime.order import TIMERS, Fire, Item
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
@@ -66,32 +66,32 @@ class Admission:
         if origin.stamped:
             counted = self._stamped.those_that_count(messages)
             messages, lineages = [message for message, _ in counted], [lineage for _, lineage in counted]
-        positions = positions_of(messages)
+        places = places_of(messages)
         sequencer = lane.owner.sequencer
         if sequencer.replaying:
-            yield from self._replayed(lane, origin, messages, positions, lineages)
+            yield from self._replayed(lane, origin, messages, places, lineages)
             return
-        fresh = sequencer.fresh(origin.name, positions)
+        fresh = sequencer.fresh(origin.name, places)
         if len(fresh) < len(messages):  # delivered again after a reconnect
-            messages, positions = [messages[index] for index in fresh], [positions[index] for index in fresh]
+            messages, places = [messages[index] for index in fresh], [places[index] for index in fresh]
             lineages = [lineages[index] for index in fresh] if lineages else ()
         if messages:
-            yield from self._turns(lane, origin, messages, positions, lineages)
+            yield from self._turns(lane, origin, messages, places, lineages)
 
     def _replayed(
         self,
         lane: OwnerLane,
         origin: InputPartition,
         messages: Sequence[Any],
-        positions: Sequence[Position],
+        places: Sequence[Place],
         lineages: Sequence[Lineage | None],
     ) -> Iterator[Turn]:
         """Events that wait for their place in the order of the first processing, and those that have got it."""
         offer = lane.owner.sequencer.offer
         due = [
             item
-            for index, (message, position) in enumerate(zip(messages, positions, strict=True))
-            for item in offer(origin.name, position, (message, lineages[index] if lineages else None))
+            for index, (message, place) in enumerate(zip(messages, places, strict=True))
+            for item in offer(origin.name, Position(*place), (message, lineages[index] if lineages else None))
         ]
         yield from self._placed(lane, due)
 
@@ -109,22 +109,22 @@ class Admission:
         lane: OwnerLane,
         origin: InputPartition,
         messages: Sequence[Any],
-        positions: Sequence[Position],
+        places: Sequence[Place],
         lineages: Sequence[Lineage | None],
     ) -> Iterator[Turn]:
         """One turn, or more where events in the midst must not be processed."""
         note = partial(lane.owner.runs.add, self._numbers[origin.name]) if self._numbers else None
-        whole = Turn(lane, origin, messages, positions, lineages, note)
+        whole = Turn(lane, origin, messages, places, lineages, note)
         if not self._skipped:
             yield whole
             return
-        for skip, part in groupby(range(len(messages)), key=self._is_skipped(origin, positions)):
+        for skip, part in groupby(range(len(messages)), key=self._is_skipped(origin, places)):
             indexes = list(part)
             cut = slice(indexes[0], indexes[-1] + 1)
-            yield Turn(lane, origin, messages[cut], positions[cut], lineages[cut], note, skip)
+            yield Turn(lane, origin, messages[cut], places[cut], lineages[cut], note, skip)
 
-    def _is_skipped(self, origin: InputPartition, positions: Sequence[Position]) -> Callable[[int], bool]:
-        return lambda index: (origin.full_name, positions[index]) in self._skipped
+    def _is_skipped(self, origin: InputPartition, places: Sequence[Place]) -> Callable[[int], bool]:
+        return lambda index: (origin.full_name, places[index]) in self._skipped
 
 
 def _by_topic(messages: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:

@@ -1,7 +1,8 @@
 """Snapshots → commits in the state log, in a thread beside the loop.
 
 A commit counts once it has been read back behind one's own claim; only then are the inputs acknowledged. While there is
-nothing to commit the thread reads on, so that an instance that was paused and replaced finds out and ends.
+nothing to commit the thread goes on with a checkpoint that has been begun, piece by piece, and reads on, so that an
+instance that was paused and replaced finds out and ends.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class Committer:
         self._fenced = fenced
         self._work: queue.Queue[Sequence[Snapshot]] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
+        self._unfinished: list[PartitionLog] = []
+        """Logs of which a checkpoint has been begun."""
         threading.Thread(target=self._run, name="commit", daemon=True).start()
 
     def checkpoint_is_due(self, partition: int) -> bool:
@@ -82,9 +85,9 @@ class Committer:
     def _run(self) -> None:
         while self._error is None:
             try:
-                snapshots = self._work.get(timeout=_IDLE_S)
+                snapshots = self._work.get(timeout=0 if self._unfinished else _IDLE_S)
             except queue.Empty:
-                self._guarded(self._look)
+                self._guarded(self._go_on)
                 continue
             try:
                 self._guarded(lambda: self._commit(snapshots))  # noqa: B023 - called at once
@@ -100,6 +103,10 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - handed to the loop's thread, which raises it
             self._error = error
 
+    def _go_on(self) -> None:
+        self._unfinished = [log for log in self._unfinished if log.go_on()]
+        self._look()
+
     def _look(self) -> None:
         if any(log.lost() for log in self._logs.values()):
             self._fenced()
@@ -111,6 +118,7 @@ class Committer:
             log.append_commit(commit, snapshot.changed)
             if snapshot.everything is not None:
                 log.append_checkpoint(commit, snapshot.everything)
+                self._unfinished.append(log)
         for snapshot in snapshots:
             self._read_back(self._logs[snapshot.owner.partition], snapshot.number)
         self._acknowledge([message for snapshot in snapshots for message in snapshot.messages])

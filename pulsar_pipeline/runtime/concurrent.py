@@ -20,7 +20,6 @@ from pulsar_pipeline.runtime.processor import Ready, Steps
 from pulsar_pipeline.runtime.stats import Counts
 from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.runtime.watchdog import InWork
-from pulsar_pipeline.schemas.wire import version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class Concurrent:
             return _Success()
         async with self._room:
             try:
-                record = self._steps.decoder(turn)(message.data(), version_of(message))
+                record = self._steps.decoder(turn)(message.data(), message.int_schema_version())
             except DataError as error:
                 return _Undecodable(error)
             waits = self._steps.waits()

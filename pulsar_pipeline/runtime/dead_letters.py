@@ -11,7 +11,7 @@ import pulsar
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.runtime.event import InputPartition, parse_position, position_of
 from pulsar_pipeline.runtime.outgoing import Outgoing
-from pulsar_pipeline.schemas.wire import NO_VERSION, version_of
+from pulsar_pipeline.schemas.wire import NO_VERSION
 from pulsar_pipeline.statelog.records import Position
 
 _LAST_TIMEOUT_MS = 10_000
@@ -84,5 +84,5 @@ def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) ->
 
 
 def _schema_version(message: Any) -> str:
-    version = version_of(message)
+    version = message.int_schema_version()
     return "" if version == NO_VERSION else str(version)

@@ -22,10 +22,14 @@ def position_of(message: Any) -> Position:
     return position_at(message.message_id())
 
 
-def positions_of(messages: Sequence[Any]) -> list[Position]:
+Place = tuple[int, int, int]
+"""A position as plain numbers: one is made for every event, and a `Position` takes three times as long to make."""
+
+
+def places_of(messages: Sequence[Any]) -> list[Place]:
     """Positions of consumed messages."""
     identities = [message.message_id() for message in messages]
-    return [Position(each.ledger_id(), each.entry_id(), each.batch_index()) for each in identities]
+    return [(each.ledger_id(), each.entry_id(), each.batch_index()) for each in identities]
 
 
 def position_at(identity: Any) -> Position:

@@ -17,7 +17,6 @@ from pulsar_pipeline.runtime.processor import Ready, Steps
 from pulsar_pipeline.runtime.stats import Counts
 from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.runtime.watchdog import InWork
-from pulsar_pipeline.schemas.wire import version_of
 
 
 class MicroBatches:
@@ -66,7 +65,7 @@ class MicroBatches:
         context.enter(turn.origin, turn.lane, turn.messages)
         self._in_work.message = turn.messages[0]
         try:
-            records = [decode(message.data(), version_of(message)) for message in turn.messages]
+            records = [decode(message.data(), message.int_schema_version()) for message in turn.messages]
             answers = self._process_many(records, context)
             if not isinstance(answers, list | tuple) or len(answers) != len(records):
                 raise DataError(f"process_many has to give a list of {len(records)} answers, one for each event")

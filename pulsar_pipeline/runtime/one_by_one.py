@@ -14,7 +14,6 @@ from pulsar_pipeline.runtime.stats import Counts
 from pulsar_pipeline.runtime.stop import StopSignal
 from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.runtime.watchdog import InWork
-from pulsar_pipeline.schemas.wire import version_of
 
 _UNDECODABLE: Any = object()
 
@@ -67,7 +66,7 @@ class OneByOne:
             context.message = in_work.message = message
             record: Any = _UNDECODABLE
             try:
-                record = decode(message.data(), version_of(message))
+                record = decode(message.data(), message.int_schema_version())
                 ready = ready_of(process(record, context), message)
             except Exception as error:  # noqa: BLE001 - whatever the author's code raises belongs to this event alone
                 in_work.message = None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from pulsar_pipeline.runtime.event import Place
 from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.runs import MAX_INPUTS
 
@@ -57,15 +58,15 @@ class Sequencer:
     def replaying(self) -> bool:
         return bool(self._recorded)
 
-    def fresh(self, name: str, positions: Sequence[Position]) -> list[int]:
+    def fresh(self, name: str, places: Sequence[Place]) -> list[int]:
         """While nothing is replayed: which of these events of an input, by index, have not been seen before."""
-        seen = self._seen.get(name, _BEFORE_ALL)
+        seen: Place = self._seen.get(name, _BEFORE_ALL)
         fresh = []
-        for index, position in enumerate(positions):
-            if position > seen:
-                seen = position
+        for index, place in enumerate(places):
+            if place > seen:
+                seen = place
                 fresh.append(index)
-        self._seen[name] = seen
+        self._seen[name] = Position(*seen)
         return fresh
 
     def offer(self, name: str, position: Position, message: Any) -> list[Item]:

@@ -16,7 +16,8 @@ from pulsar_pipeline.runtime.outlet import Outlet
 from pulsar_pipeline.runtime.owner import Mark, Owner
 from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.runtime.turn import Turn
-from pulsar_pipeline.statelog.stamp import stamp_text
+from pulsar_pipeline.statelog.records import Position
+from pulsar_pipeline.statelog.stamp import stamp_prefix
 
 
 class OwnerLane:
@@ -35,6 +36,7 @@ class OwnerLane:
         self.owner = owner
         self.outbox = Outbox(owner.state)
         self._outlet = outlet
+        self._prefix = stamp_prefix(owner.epoch, owner.incarnation)
         self._courier = Courier(client, f"{name}#{self.outbox.name}", schema_of)
 
     @property
@@ -44,14 +46,15 @@ class OwnerLane:
     def emit(self, payload: bytes, key: str | None, event_time_ms: int | None) -> None:
         owner = self.owner
         owner.seq = seq = owner.seq + 1
-        runs = owner.runs.take()
+        stamp = f"{self._prefix}{seq}"
+        if runs := owner.runs.take():
+            stamp = f"{stamp}:{runs}"
         if seq <= owner.tail_seq or self._outlet is None:
             return  # it is in the topic already, from before a crash
         callback = None
         if owner.mark is None:
             owner.mark = mark = Mark()
             callback = partial(_note, mark)
-        stamp = stamp_text(owner.epoch, owner.incarnation, seq, runs)
         self._outlet.send(payload, key, event_time_ms, stamp, callback)
 
     def check(self, message: Outgoing) -> None:
@@ -68,7 +71,7 @@ class OwnerLane:
         if count == turn.done:
             return
         owner, name = self.owner, turn.origin.name
-        owner.positions[name] = turn.positions[count - 1]
+        owner.positions[name] = Position(*turn.places[count - 1])
         owner.last_message[name] = turn.messages[count - 1]
         owner.processed += count - turn.done
         turn.done = count

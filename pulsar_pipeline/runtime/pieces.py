@@ -6,7 +6,7 @@ key with a suffix that no key of the state has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from pulsar_pipeline.statelog.records import Entry
 
@@ -33,12 +33,19 @@ def entries_of(changed: Mapping[str, bytes | None]) -> Iterator[Entry]:
 
 def join(stored: Mapping[str, bytes]) -> dict[str, bytes]:
     """The state of what is stored; pieces left over from a once larger value are dropped."""
+    return {key: _value(stored.__getitem__, key, value) for key, value in stored.items() if _SUFFIX not in key}
+
+
+def take(stored: dict[str, bytes]) -> dict[str, bytes]:
+    """As `join`, but what is stored is used up on the way, so that there is never twice as much in memory."""
     state = {}
-    for key, value in stored.items():
-        if _SUFFIX in key:
-            continue
-        if value[:1] == _WHOLE:
-            state[key] = value[1:]
-        else:
-            state[key] = b"".join(stored[f"{key}{_SUFFIX}{index}"] for index in range(int(value[1:])))
+    for key in [key for key in stored if _SUFFIX not in key]:
+        state[key] = _value(stored.pop, key, stored.pop(key))
+    stored.clear()
     return state
+
+
+def _value(part: Callable[[str], bytes], key: str, value: bytes) -> bytes:
+    if value[:1] == _WHOLE:
+        return value[1:]
+    return b"".join(part(f"{key}{_SUFFIX}{index}") for index in range(int(value[1:])))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pulsar_pipeline.errors import DataError, TransientError
-from pulsar_pipeline.online.answers import Answer, Record, answers_of
+from pulsar_pipeline.online.answers import Answer, Record, answers_of, key_of
 from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.decoding import Decode
@@ -95,19 +95,20 @@ class Steps:
 
     def ready(self, returned: Any, message: Any) -> Sequence[Ready]:
         """The outputs of what the function returned. Raises DataError."""
-        if type(returned) is dict:
-            return (self._one(returned, message),)
-        return [self._one(answer, message) for answer in answers_of(returned)]
+        if type(returned) is not dict:
+            return [self._one(answer, message) for answer in answers_of(returned)]
+        payload = self._encode(returned)
+        key = str(returned[self._key_field]) if self._key_field else message.partition_key()
+        check_size(payload, key)
+        return ((payload, key, message.event_timestamp()),)
 
     def _one(self, answer: Record | Answer, message: Any) -> Ready:
-        key, event_time = None, None
-        if type(answer) is not dict and isinstance(answer, Answer):
-            key, event_time, answer = answer.key, answer.event_time_ms, answer.record
-        payload = self._encode(answer)
-        if key is None:
-            key = str(answer[self._key_field]) if self._key_field else message.partition_key()
+        if not isinstance(answer, Answer):
+            return self.ready(answer, message)[0]
+        payload = self._encode(answer.record)
+        key = key_of(answer, self._key_field, message.partition_key())
         check_size(payload, key)
-        return payload, key, message.event_timestamp() if event_time is None else event_time
+        return payload, key, message.event_timestamp() if answer.event_time_ms is None else answer.event_time_ms
 
     def is_transient(self, error: BaseException) -> bool:
         return isinstance(error, self._transient)

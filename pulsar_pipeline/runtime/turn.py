@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.event import InputPartition, Place
 from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.state import StateStore
 from pulsar_pipeline.statelog.lineage import Lineage
-from pulsar_pipeline.statelog.records import Position
 
 
 class Fires(Enum):
@@ -55,7 +54,7 @@ class Turn:
     lane: Lane
     origin: InputPartition
     messages: Sequence[Any]
-    positions: Sequence[Position] = ()
+    places: Sequence[Place] = ()
     lineages: Sequence[Lineage | None] = ()
     """Of a stamped input: how far it has come with each event."""
     note: Callable[[], None] | None = None

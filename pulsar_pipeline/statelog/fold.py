@@ -6,7 +6,8 @@ numbers, each with all its parts or not at all.
 
 Where to begin: at the log's first record, or at the first chunk of a complete checkpoint (`topics.find_start`). A fold
 that was begun elsewhere skips what it cannot place until a complete checkpoint anchors it; it must not be trusted with
-a partition, for a claim that it has not seen may have made that checkpoint void.
+a partition, for a claim that it has not seen may have made that checkpoint void (see scan.py for a log without a known
+beginning).
 
 A checkpoint is complete with its last chunk; until then the one before it stays in use. One that does not begin right
 behind its base commit could not be read from its first chunk on, so it counts as stale.
@@ -19,6 +20,7 @@ from enum import Enum
 from typing import assert_never
 
 from pulsar_pipeline.errors import StateLogError
+from pulsar_pipeline.statelog.identities import Identities
 from pulsar_pipeline.statelog.records import Chunk, Claim, Commit, Entry, Part, Record, Writer
 
 
@@ -43,8 +45,8 @@ class _Checkpoint:
     """A checkpoint of which chunks have been seen, but not yet all."""
 
     id: str
-    count: int
     base: Commit | None
+    writer: str
     message_id: bytes
     seen: int = 0
     state: dict[str, bytes] = field(default_factory=dict)
@@ -58,16 +60,21 @@ class Fold:
     def __init__(self) -> None:
         self.claim: Writer | None = None
         """The latest claim that won."""
+        self.holder = ""
+        """Who that is, in words for people; empty where nothing that was read tells."""
         self.state: dict[str, bytes] = {}
         self.commit: Commit | None = None
         """The last commit that counts, without its entries."""
         self.checkpoint: bytes | None = None
         """Message id of the first chunk of the last complete checkpoint."""
+        self.identities = Identities()
+        """How far the producers of the inputs' events are in the state."""
         self.anchored = False
         """Whether `state` and `commit` are the log's. They mean nothing before."""
         self._parts: list[Part] = []
         self._assembly: _Checkpoint | None = None
-        self._keeps_state = True
+        self.keeps_state = True
+        """Whether `state` is kept up to date."""
 
     @property
     def number(self) -> int:
@@ -76,7 +83,7 @@ class Fold:
 
     def take_state(self) -> dict[str, bytes]:
         """The state, given away: what is fed from now on does not change it, and is not kept in memory."""
-        state, self.state, self._keeps_state = self.state, {}, False
+        state, self.state, self.keeps_state = self.state, {}, False
         return state
 
     def feed(self, record: Record, message_id: bytes) -> Fed:
@@ -100,7 +107,7 @@ class Fold:
             return Fed.CLAIM_LOST
         if first and claim.incarnation == 1 and claim.checkpoint is None:
             self.anchored = True  # the log's first record: nothing was before it
-        self.claim = claim.by
+        self.claim, self.holder = claim.by, claim.writer
         self._parts.clear()
         self._assembly = None
         return Fed.CLAIM_WON
@@ -109,7 +116,7 @@ class Fold:
         """Whether records of this writer count. While not anchored: only a winner writes anything but claims, so it
         shows who won what came before."""
         if not self.anchored and by != self.claim and (self.claim is None or by.term >= self.claim.term):
-            self.claim = by
+            self.claim, self.holder = by, ""
             self._assembly = None
         return by == self.claim
 
@@ -143,12 +150,13 @@ class Fold:
     def _feed_commit(self, commit: Commit) -> Fed:
         if commit.parts != len(self._parts):
             raise _missing(f"part {len(self._parts)} of commit {commit.number}", commit)
-        if self._keeps_state:
+        if self.keeps_state:
             for part in self._parts:
                 _change(self.state, part.entries)
             _change(self.state, commit.entries)
         self._parts.clear()
-        self.commit = replace(commit, entries=())
+        self.identities.merge(commit.identities)
+        self.commit = replace(commit, entries=(), identities=())
         return Fed.COMMIT
 
     def _feed_chunk(self, chunk: Chunk, message_id: bytes) -> Fed:
@@ -162,7 +170,7 @@ class Fold:
         assembly.seen += 1
         if not self.anchored:
             _change(assembly.state, chunk.entries)
-        if assembly.seen < assembly.count:
+        if assembly.seen != chunk.count:
             return Fed.CHUNK
         self._assembly = None
         self.checkpoint = assembly.message_id
@@ -174,12 +182,14 @@ class Fold:
         number = chunk.base.number if chunk.base else 0
         if self.anchored and (number != self.number or self._parts):
             return None
-        return _Checkpoint(chunk.checkpoint_id, chunk.count, chunk.base, message_id)
+        return _Checkpoint(chunk.checkpoint_id, chunk.base, chunk.writer, message_id)
 
     def _anchor(self, checkpoint: _Checkpoint) -> None:
         self.anchored = True
-        self.commit = checkpoint.base
-        if self._keeps_state:
+        self.holder = self.holder or checkpoint.writer
+        self.commit = checkpoint.base and replace(checkpoint.base, identities=())
+        self.identities = Identities(checkpoint.base.identities if checkpoint.base else ())
+        if self.keeps_state:
             self.state = checkpoint.state
         for record in checkpoint.later:
             self._feed_change(record)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from pulsar_pipeline.errors import StateLogError
-from pulsar_pipeline.statelog.records import MAX_RECORD, Entry
+from pulsar_pipeline.statelog.records import Entry
 
-ROOM = MAX_RECORD - 100_000
-"""Bytes of entries in one record, at most; what else a record holds (positions, runs) fits beside them."""
+ROOM = 1_100_000
+"""Bytes of entries in one record, at most: far from MAX_RECORD, for while one is encoded nothing else of the process
+runs, and some are in memory at a time on either side."""
 
 _OVERHEAD = 24
 """Bytes that Avro adds to an entry, at most: two lengths, the union's branch, a block's share."""

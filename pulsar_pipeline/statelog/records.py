@@ -10,7 +10,7 @@ index, with commits between them as they come; the first chunk right behind the 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,6 +38,18 @@ class Entry(NamedTuple):
 
     key: str
     value: bytes | None
+
+
+class Identity(NamedTuple):
+    """How far one producer's messages into an input have been processed; see identities.py."""
+
+    input: str
+    producer: str
+    """Its name, the same in every cluster; empty for all producers that are no longer told apart."""
+    publish_ms: int
+    """Publish time of the last message of it that is in the state."""
+    messages: int
+    """How many of its messages with that publish time are."""
 
 
 class Writer(NamedTuple):
@@ -96,7 +108,8 @@ class Commit(_Written):
 
     `positions`: by input name, the last event that is in the state. `seq`: the last output that was made, and
     `outputs_from` the serialized id of a message in the output topic behind which all later outputs are (None: the
-    topic's start). `runs`: events since that output. `entries` follow those of the `parts` before it.
+    topic's start). `runs`: events since that output. `entries` follow those of the `parts` before it. `identities`:
+    what the events since the commit before say of their producers; in the base of a checkpoint, the whole window.
     """
 
     epoch: int
@@ -111,12 +124,17 @@ class Commit(_Written):
     entries: tuple[Entry, ...]
     checkpoint: bytes | None
     at_ms: int
+    identities: tuple[Identity, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk(_Written):
-    """A piece of a checkpoint, `index` from 0 to `count` - 1. The first has in `base` the commit (without entries)
-    whose state this is; None for a state that no commit has made."""
+    """A piece of a checkpoint, `index` from 0. The last has `count` = its index + 1, the others have 0 (in the first
+    format: the same number).
+
+    The first has in `base` the commit (without entries) whose state this is, None for a state that no commit has made;
+    and in `writer` that of the claim, for people.
+    """
 
     epoch: int
     incarnation: int
@@ -127,6 +145,7 @@ class Chunk(_Written):
     base: Commit | None
     entries: tuple[Entry, ...]
     checkpoint: bytes | None = None
+    writer: str = ""
 
 
 Record = Claim | Part | Commit | Chunk
@@ -150,44 +169,68 @@ def _field(name: str, type_: Any) -> dict[str, Any]:
 
 _ENTRY = _record("Entry", _field("key", "string"), _field("value", ["null", "bytes"]))
 _POSITION = _record("Position", *(_field(name, "long") for name in Position._fields))
+_IDENTITY = _record(
+    "Identity",
+    _field("input", "string"),
+    _field("producer", "string"),
+    _field("publish_ms", "long"),
+    _field("messages", "long"),
+)
 
-DEFINITION: list[dict[str, Any]] = [
-    _record("Claim", *_WRITTEN_BY, _field("writer", "string"), _CHECKPOINT),
-    _record(
-        "Part",
-        *_WRITTEN_BY,
-        _field("number", "long"),
-        _field("index", "int"),
-        _field("entries", {"type": "array", "items": _ENTRY}),
-        _CHECKPOINT,
-    ),
-    _record(
-        "Commit",
-        *_WRITTEN_BY,
-        _field("number", "long"),
-        _field("parts", "int"),
-        _field("positions", {"type": "map", "values": _POSITION}),
-        _field("seq", "long"),
-        _field("runs", "string"),
-        _field("outputs_from", ["null", "bytes"]),
-        _ENTRIES,
-        _CHECKPOINT,
-        _field("at_ms", "long"),
-    ),
-    _record(
-        "Chunk",
-        *_WRITTEN_BY,
-        _field("checkpoint_id", "string"),
-        _field("index", "int"),
-        _field("count", "int"),
-        _field("base", ["null", "Commit"]),
-        _ENTRIES,
-        _CHECKPOINT,
-    ),
-]
-"""The Avro schema of a record. A change of it needs a new format (see sealed.py)."""
 
-_PARSED = fastavro.parse_schema(DEFINITION)
+def _definition(commit: Sequence[Any], chunk: Sequence[Any]) -> list[dict[str, Any]]:
+    """The schema of a format; `commit` and `chunk` are the fields that these have beyond those of the first one."""
+    return [
+        _record("Claim", *_WRITTEN_BY, _field("writer", "string"), _CHECKPOINT),
+        _record(
+            "Part",
+            *_WRITTEN_BY,
+            _field("number", "long"),
+            _field("index", "int"),
+            _field("entries", {"type": "array", "items": _ENTRY}),
+            _CHECKPOINT,
+        ),
+        _record(
+            "Commit",
+            *_WRITTEN_BY,
+            _field("number", "long"),
+            _field("parts", "int"),
+            _field("positions", {"type": "map", "values": _POSITION}),
+            _field("seq", "long"),
+            _field("runs", "string"),
+            _field("outputs_from", ["null", "bytes"]),
+            _ENTRIES,
+            _CHECKPOINT,
+            _field("at_ms", "long"),
+            *commit,
+        ),
+        _record(
+            "Chunk",
+            *_WRITTEN_BY,
+            _field("checkpoint_id", "string"),
+            _field("index", "int"),
+            _field("count", "int"),
+            _field("base", ["null", "Commit"]),
+            _ENTRIES,
+            _CHECKPOINT,
+            *chunk,
+        ),
+    ]
+
+
+VERSION = 2
+"""Of the schema that records are written with. A change of it is a new version, and a new format (see sealed.py)."""
+
+DEFINITIONS: dict[int, list[dict[str, Any]]] = {
+    1: _definition((), ()),
+    VERSION: _definition(
+        (_field("identities", {"type": "array", "items": _IDENTITY}),),
+        (_field("writer", "string"),),
+    ),
+}
+"""The Avro schemas of records, by version: every one that can be read."""
+
+_PARSED = {version: fastavro.parse_schema(definition) for version, definition in DEFINITIONS.items()}
 _KINDS: dict[str, type[Claim | Part | Commit | Chunk]] = {kind.__name__: kind for kind in (Claim, Part, Commit, Chunk)}
 _WRITE_ERRORS = (ValueError, TypeError, ArithmeticError)
 _READ_ERRORS = (EOFError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError)
@@ -197,7 +240,7 @@ def encode(record: Record) -> bytes:
     """The record's Avro bytes. Raises StateLogError above MAX_RECORD, or for values that Avro cannot hold."""
     buffer = io.BytesIO()
     try:
-        fastavro.schemaless_writer(buffer, _PARSED, (type(record).__name__, _document(record)))
+        fastavro.schemaless_writer(buffer, _PARSED[VERSION], (type(record).__name__, _document(record)))
     except _WRITE_ERRORS as error:
         raise StateLogError(f"a {type(record).__name__.lower()} cannot be written: {error}") from error
     size = buffer.tell()
@@ -206,11 +249,11 @@ def encode(record: Record) -> bytes:
     return buffer.getvalue()
 
 
-def decode(data: bytes) -> Record:
+def decode(data: bytes, version: int = VERSION) -> Record:
     """The record of some Avro bytes. Raises StateLogError for anything else."""
     buffer = io.BytesIO(data)
     try:
-        named: Any = fastavro.schemaless_reader(buffer, _PARSED, None, return_record_name=True)
+        named: Any = fastavro.schemaless_reader(buffer, _PARSED[version], None, return_record_name=True)
         record = _from_document(*named)
     except _READ_ERRORS as error:
         raise StateLogError(f"a record cannot be read: {error}") from error
@@ -225,6 +268,8 @@ def _document(record: Record) -> dict[str, Any]:
         document["entries"] = [{"key": key, "value": value} for key, value in document["entries"]]
     if "positions" in document:
         document["positions"] = {name: position._asdict() for name, position in document["positions"].items()}
+    if document.get("identities"):
+        document["identities"] = [identity._asdict() for identity in document["identities"]]
     if document.get("base") is not None:
         document["base"] = _document(document["base"])
     return document
@@ -235,6 +280,8 @@ def _from_document(name: str, document: dict[str, Any]) -> Record:
         document["entries"] = _entries(document["entries"])
     if "positions" in document:
         document["positions"] = {of: Position(**position) for of, position in document["positions"].items()}
+    if "identities" in document:
+        document["identities"] = tuple(Identity(**identity) for identity in document["identities"])
     base = document.get("base")
     if base is not None:
         document["base"] = _from_document("Commit", base[1] if isinstance(base, tuple) else base)

@@ -33,11 +33,15 @@ class Marker(NamedTuple):
     nonce: str
 
 
+def stamp_prefix(epoch: int, incarnation: int) -> str:
+    """What all stamps of an incarnation begin with; the seq follows, and then `:RUNS` if there are any."""
+    return f"{epoch}.{incarnation}:"
+
+
 def stamp_text(epoch: int, incarnation: int, seq: int, runs: str = "") -> str:
-    """The text of an output's stamp. Runs once per output: nothing is checked."""
-    if runs:
-        return f"{epoch}.{incarnation}:{seq}:{runs}"
-    return f"{epoch}.{incarnation}:{seq}"
+    """The text of an output's stamp. Nothing is checked."""
+    text = f"{stamp_prefix(epoch, incarnation)}{seq}"
+    return f"{text}:{runs}" if runs else text
 
 
 def marker_text(epoch: int, incarnation: int, nonce: str) -> str:

@@ -13,7 +13,7 @@ from pulsar_pipeline.cluster.admin import AdminCluster
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.cluster.state import NamespaceName, Retention
-from pulsar_pipeline.names import STATE_NAMESPACE, TopicName, functions_role, state_topic
+from pulsar_pipeline.names import STATE_NAMESPACE, STATE_SUBSCRIPTION, TopicName, functions_role, state_topic
 from pulsar_pipeline.plan.make import make_plan
 from pulsar_pipeline.spec.model import Platform, Tenant
 from tests.support.clusters import Tokens
@@ -74,12 +74,13 @@ def test_it_is_in_both_clusters_and_needs_no_second_plan(
         policies = cluster.policies(NamespaceName(spec.tenant, STATE_NAMESPACE))
         assert policies is not None
         assert policies.replication == {"west", "east"}
-        assert policies.retention == Retention(-1, -1)
+        assert policies.retention == Retention(0, 0)
         assert (policies.ttl, policies.deduplication) == (0, True)
         assert (policies.auto_topic_creation, policies.schema_enforced) == (False, False)
         assert policies.permissions == {functions_role(spec.tenant): {"produce", "consume"}}
         topic = state_topic(spec.tenant, "risk")
         assert (cluster.partitions(topic), cluster.schemas(topic)) == (4, ())
+        assert cluster.subscriptions(topic) == {STATE_SUBSCRIPTION}
     assert make_plan(platform, [spec], clusters).steps == ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,9 +12,11 @@ from pathlib import Path
 from pulsar_pipeline.cluster.credentials import write_credential
 from pulsar_pipeline.cluster.state_keys import new_state_key, state_key_file
 from pulsar_pipeline.cluster.tokens import load_secret_key, mint
+from pulsar_pipeline.local import jvm, processes
 from pulsar_pipeline.local.clusters import LocalClusters, Machine
 from pulsar_pipeline.names import functions_role
 from pulsar_pipeline.settings import Settings
+from tests.support.wait import wait_until
 
 PLATFORM_VARIABLE = "PULSAR_PIPELINE_TEST_PLATFORM"
 """Names a platform file whose running clusters are used instead of new ones; they are left running."""
@@ -39,6 +42,29 @@ def running(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         yield clusters.up(names)
     finally:
         clusters.down()
+
+
+class Restartable:
+    """One cluster of its own, whose broker tests end and start again. Its data and its ports stay."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._clusters, self._name = local_clusters(folder), name
+        self.platform_file = self._clusters.up([name])
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        process = jvm.running(self._clusters.layout.cluster(self._name))
+        assert process is not None
+        processes.signal_one(process.pid, signal.SIGKILL)
+        wait_until(lambda: processes.find(process.pid) is None, 10, f"the JVM of {self._name} is gone")
+
+    def stop(self) -> None:
+        """As at the end of its day: what is under way is ended in good order."""
+        self._clusters.down()
+
+    def start(self) -> None:
+        """Gives when it can be worked with."""
+        self._clusters.up([self._name])
 
 
 class Tokens:

@@ -4,18 +4,23 @@ nothing in the runtime as it is."""
 from __future__ import annotations
 
 import random
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pulsar_pipeline.cluster.http import AdminHttp
+from pulsar_pipeline.names import parse_topic
 from tests.support import planted
 from tests.support.checker import Checker, Verified, Wrong
-from tests.support.histories import EVENT_TIMEOUT_S, Feeder, Ground
+from tests.support.histories import EVENT_TIMEOUT_S, Feeder, Ground, Late
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.proxy import Proxy
+from tests.support.stalls import Stalls
+from tests.support.unload import unload
 from tests.support.wait import PATIENCE, wait_until
 
 ENTRY = Path(planted.__file__)
@@ -37,6 +42,8 @@ class Stage:
     bugs: tuple[str, ...]
     settle_s: float
     running: list[Instance]
+    stalls: Stalls
+    unload_inputs: Callable[[], None]
 
     def start(self, *, proxied: bool = False, **tunes: Any) -> Instance:
         launcher = replace(self.launcher, entry=ENTRY, environment=planted.environment(*self.bugs, **tunes))
@@ -60,6 +67,17 @@ class Stage:
         except AssertionError as error:
             raise Wrong(str(error)) from error
 
+    def ends_at_once(self, replaced: Instance) -> None:
+        """It is resumed, and finds out by itself."""
+        since = time.monotonic()
+        replaced.resume()
+        self.wait(lambda: replaced.code is not None, "the replaced instance ends", 10.0)
+        ended = replaced.ended or time.monotonic()
+        late = Late(ended - since, self.stalls.longest(since, ended), disturbed=False)
+        sys.stdout.write(f"resumed, the replaced instance ended after {late} s\n")
+        if late.too_late:
+            raise Wrong(f"resumed, the replaced instance ended after {late} s only")
+
     def settle(self) -> list[Verified]:
         """With the last instance at work: all is processed, and right."""
         self.feeder.finish()
@@ -82,6 +100,13 @@ def stage(
         feeder = Feeder(client, ground.config(deployment), random.Random(1), per_s)
         stack.callback(feeder.halt)
         running: list[Instance] = []
+        stalls = stack.enter_context(Stalls())
+        http = stack.enter_context(AdminHttp(ground.tenant.home, ground.cluster))
+        inputs = [
+            parse_topic(binding.topic)[0].partition(number)
+            for binding in ground.config(deployment).inputs.values()
+            for number in range(binding.partitions)
+        ]
         stack.enter_context(ended(running))
         yield Stage(
             ground.launcher(deployment),
@@ -92,7 +117,13 @@ def stage(
             bugs,
             settle_s,
             running,
+            stalls,
+            lambda: _unload_all(http, inputs),
         )
+
+
+def _unload_all(http: AdminHttp, partitions: list[str]) -> None:
+    assert unload(http, partitions) > 0
 
 
 def killed_twice(on: Stage) -> list[Verified]:
@@ -165,8 +196,19 @@ def paused(on: Stage) -> list[Verified]:
     on.wait_commits(first)
     first.pause()
     on.wait_commits(on.start())
-    first.resume()
-    on.wait(lambda: first.code is not None, "the replaced instance ends", ENDS_WITHIN_S)
+    on.ends_at_once(first)
+    return on.settle()
+
+
+def paused_through_an_unload(on: Stage) -> list[Verified]:
+    """While an owner is paused the broker lets go of its inputs, and another takes them."""
+    on.feeder.start()
+    first = on.start()
+    on.wait_commits(first)
+    first.pause()
+    on.unload_inputs()
+    on.wait_commits(on.start())
+    on.ends_at_once(first)
     return on.settle()
 
 
@@ -193,6 +235,7 @@ SCENES = {
         first_outputs_lost,
         handed_over,
         paused,
+        paused_through_an_unload,
         paused_in_an_event,
     )
 }

@@ -22,6 +22,9 @@ class FunctionsApi:
         self.configs: dict[str, dict[str, Any]] = {}
         self.packages: dict[str, tuple[str, bytes]] = {}
         """Function path → file name and content."""
+        self.contents: dict[str, bytes] = {}
+        """Function path and version → what is stored."""
+        self.refuse_update: httpx.Response | None = None
         self.versions: dict[str, list[str]] = {}
         """Function path → versions of its package in the worker's storage, which outlive the function."""
         self.listed: dict[str, list[str]] = {}
@@ -53,8 +56,15 @@ class FunctionsApi:
             return httpx.Response(200, json=self.listed.get(path, []))
         function, version = "/".join(path.split("/")[:3]), path.split("/")[3]
         stored = self.versions.get(function, [])
+        if request.method == "GET" and path.endswith(version):
+            return httpx.Response(200, content=self.contents[path])
         if request.method == "GET":
             return httpx.Response(200 if version in stored else 404, json={"reason": "metadata does not exist"})
+        if request.method == "POST":
+            assert version not in stored, "as the worker: metadata already exists"
+            stored.append(version)
+            self.contents[path] = _parts(request)["file"][1]
+            return httpx.Response(204)
         if version not in stored:
             return httpx.Response(500, json={"reason": "Failed to delete file"})
         stored.remove(version)
@@ -71,6 +81,8 @@ class FunctionsApi:
             status, fault = (400, "exists") if there else (404, "doesn't exist")
             return httpx.Response(status, json={"reason": f"Function {function} {fault}"})
         match request.method, question:
+            case "PUT", "" if self.refuse_update is not None:
+                return self.refuse_update
             case (("POST" | "PUT"), ""):
                 self._take(request, function)
             case "DELETE", "":
@@ -80,17 +92,18 @@ class FunctionsApi:
         return httpx.Response(204)
 
     def _take(self, request: httpx.Request, path: str) -> None:
-        head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
-        parts: dict[str, Any] = {}
-        for part in email.message_from_bytes(head + request.read(), policy=email.policy.HTTP).iter_parts():
-            disposition = part["content-disposition"].params
-            parts[disposition["name"]] = (disposition.get("filename"), part.get_payload(decode=True))
+        """As the real one, an update takes the package that it has stored, whatever is sent."""
+        parts = _parts(request)
         stored = self.versions.setdefault(path, [])
+        name, content = parts["data"]
+        if path in self.configs:
+            content = self.contents[f"{path}/{stored[-1]}"]
         stored.append(str(len(stored) if path in self.configs else 0))
+        self.contents[f"{path}/{stored[-1]}"] = content
         assert len(set(stored)) == len(stored), "as the worker: metadata already exists"
         self.listed[path] = sorted({*self.listed.get(path, []), *stored})
         self.configs[path] = json.loads(parts["functionConfig"][1])
-        self.packages[path] = parts["data"]
+        self.packages[path] = name, content
 
     def _status(self) -> dict[str, Any]:
         entries = [
@@ -98,3 +111,13 @@ class FunctionsApi:
             for number, status in enumerate(self.instances)
         ]
         return {"numInstances": len(entries), "instances": entries}
+
+
+def _parts(request: httpx.Request) -> dict[str, Any]:
+    """Of a multipart body: name → file name and content."""
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+    found: dict[str, Any] = {}
+    for part in email.message_from_bytes(head + request.read(), policy=email.policy.HTTP).iter_parts():
+        disposition = part["content-disposition"].params
+        found[disposition["name"]] = (disposition.get("filename"), part.get_payload(decode=True))
+    return found

@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,18 +33,31 @@ from pulsar_pipeline.schemas.schema import load_schema
 from pulsar_pipeline.schemas.wire import wire_schema
 from pulsar_pipeline.spec.model import Platform, Tenant
 from pulsar_pipeline.statelog.records import Position
-from tests.support.checker import Checker, Verified
+from tests.support.checker import Checker, Verified, Wrong
+from tests.support.clusters import Restartable
 from tests.support.deployed import FUNCTIONS
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.proxy import Proxy
+from tests.support.stalls import Stalls
 from tests.support.unload import unload
 
 PARTITIONS = 2
 FUNCTION = FUNCTIONS / "ledger"
-SETTLE_TIMEOUT_S = 60.0
+SETTLE_TIMEOUT_S = 120.0
 ACCOUNTS = 40
 EVENT_TIMEOUT_S = 4
 """Shorter than pauses may be."""
+
+ENDS_WITHIN_S = 1.0
+"""After it is resumed, a replaced instance has ended."""
+STALLS = 20
+"""So many turns it may have to wait for on a busy machine until then."""
+
+
+RESTART_TIMEOUT_S = 180.0
+
+DISTURBING = ("unload", "drop", "cut", "broker_killed", "broker_restarted")
+"""Faults that keep an instance from finding out that it was replaced, for a moment."""
 
 
 def ledger_tenant(name: str, histories: list[str]) -> Tenant:
@@ -156,6 +170,23 @@ def _producer(client: pulsar.Client, topic: str, number: int, name: str) -> Any:
     )
 
 
+@dataclass(frozen=True)
+class Late:
+    """How long an instance went on after it was resumed, replaced; and the longest stall of this machine meanwhile."""
+
+    seconds: float
+    stall: float
+    disturbed: bool
+    """It could not reach the broker, or was cut off from it once more, before it ended."""
+
+    @property
+    def too_late(self) -> bool:
+        return not self.disturbed and self.seconds > ENDS_WITHIN_S + STALLS * self.stall
+
+    def __str__(self) -> str:
+        return f"{self.seconds:.2f} ({'disturbed' if self.disturbed else f'stalls to {self.stall:.2f}'})"
+
+
 @dataclass
 class Report:
     """What happened in a history."""
@@ -165,15 +196,15 @@ class Report:
     faults: Counter[str] = field(default_factory=Counter)
     exits: Counter[int] = field(default_factory=Counter)
     """Exit code → how many; -9 are our kills."""
-    late: list[float] = field(default_factory=list)
-    """Seconds from being resumed to the end, of instances that had been replaced meanwhile."""
+    late: list[Late] = field(default_factory=list)
+    """Of instances that were resumed after they had been replaced."""
     seconds: float = 0.0
     verified: list[Verified] = field(default_factory=list)
 
     def __str__(self) -> str:
         verdicts = sum((each.verdicts for each in self.verified), Counter())
         fed = sum((each.fed for each in self.verified), Counter())
-        late = f", replaced ones ended after {', '.join(f'{s:.1f}' for s in sorted(self.late))} s" if self.late else ""
+        late = f", replaced ones ended after {', '.join(map(str, self.late))} s" if self.late else ""
         return (
             f"seed {self.seed}: {self.events} events in {self.seconds:.1f} s; {dict(self.faults)}; exits"
             f" {dict(self.exits)}{late}; outputs { {v.value: n for v, n in verdicts.items()} },"
@@ -190,6 +221,8 @@ class Ground:
     package: BuiltPackage
     function_tokens: Path
     folder: Path
+    broker: Restartable | None = None
+    """The cluster, where a history may end its broker."""
 
     @property
     def cluster(self) -> Any:
@@ -219,17 +252,15 @@ class Ground:
 class Team:
     """As many processes for each instance id as wanted, started anew when they end."""
 
-    def __init__(self, launcher: Launcher, proxies: list[Proxy], report: Report) -> None:
-        """The n-th process of an instance id connects through the n-th proxy."""
-        self._launcher, self._proxies, self._report = launcher, proxies, report
+    def __init__(self, launcher: Launcher, proxies: list[Proxy], ended: Callable[[Instance], None]) -> None:
+        """The n-th process of an instance id connects through the n-th proxy. `ended` hears of each that has ended."""
+        self._launcher, self._proxies, self._ended = launcher, proxies, ended
         self.parallelism = 1
         self.all: list[Instance] = []
         self.members: dict[tuple[int, int], Instance] = {}
         """(instance id, which of the doubled) → process."""
         self.paused: dict[tuple[int, int], float] = {}
         """Until when."""
-        self._replaced: dict[int, float] = {}
-        """Pid → when it was resumed."""
 
     def fill(self) -> None:
         """Start what is missing."""
@@ -242,18 +273,19 @@ class Team:
         self.all.append(instance)
         return instance
 
-    def look(self) -> None:
-        """Start anew what has ended, resume what has been paused for long enough."""
-        now = time.monotonic()
+    def look(self) -> list[tuple[int, int]]:
+        """Start anew what has ended, resume what has been paused for long enough; gives the latter."""
         for slot, instance in list(self.members.items()):
             if instance.code is not None:
-                self._note_end(instance, now)
+                self._ended(instance)
                 self.paused.pop(slot, None)
                 del self.members[slot]
         self.fill()
-        for slot, until in list(self.paused.items()):
-            if now >= until:
-                self.resume(slot)
+        now = time.monotonic()
+        due = [slot for slot, until in self.paused.items() if now >= until]
+        for slot in due:
+            self.resume(slot)
+        return due
 
     def pause(self, slot: tuple[int, int], seconds: float) -> None:
         self.members[slot].pause()
@@ -274,22 +306,13 @@ class Team:
         for slot in list(self.paused):
             self.resume(slot)
 
-    def expect_end(self, pid: int) -> None:
-        """It was resumed just now, and has been replaced meanwhile."""
-        self._replaced[pid] = time.monotonic()
-
     def stop(self) -> None:
         self.resume_all()
         for instance in self.members.values():
             instance.stop()
         for instance in self.members.values():
-            code = instance.wait_ended()
-            self._report.exits[code] += 1
-
-    def _note_end(self, instance: Instance, now: float) -> None:
-        self._report.exits[instance.code or 0] += 1
-        if instance.pid in self._replaced:
-            self._report.late.append(now - self._replaced.pop(instance.pid))
+            instance.wait_ended()
+            self._ended(instance)
 
 
 @dataclass(frozen=True)
@@ -302,8 +325,10 @@ class Plan:
     between_s: tuple[float, float] = (0.3, 1.5)
     pauses_s: tuple[float, ...] = (0.3, 1.0, 2.0, 6.0)
     cuts_s: tuple[float, ...] = (0.2, 1.0, 3.0)
-    faults: tuple[str, ...] = ("kill", "kill", "pause", "pause", "unload", "drop", "cut", "stop")
+    faults: tuple[str, ...] = ("kill", "kill", "pause", "pause", "oust", "unload", "drop", "cut", "stop")
     doubled: int = 2
+    first: tuple[str, ...] = ()
+    """These faults are thrown first, in this order."""
 
 
 class History:
@@ -316,6 +341,14 @@ class History:
         self._config = ground.config(deployment)
         self.report = Report(seed)
         self._later: list[tuple[float, Callable[[], None]]] = []
+        self._owners_paused: set[int] = set()
+        """Pids that were paused as owners."""
+        self._replaced: dict[int, float] = {}
+        """Pids that were resumed as replaced ones → when."""
+        self._disturbed: set[int] = set()
+        """Those of them that something else has befallen since."""
+        self._restart: Future[None] | None = None
+        """Of the broker."""
 
     def run(self) -> Report:
         """Raises Wrong, with the seed, where the promise was broken."""
@@ -326,7 +359,9 @@ class History:
             for proxy in self._proxies:
                 stack.callback(proxy.close)
             self._http = stack.enter_context(AdminHttp(self._ground.tenant.home, self._ground.cluster))
-            self._team = team = Team(self._launcher, self._proxies, self.report)
+            self._stalls = stack.enter_context(Stalls())
+            self._beside = stack.enter_context(ThreadPoolExecutor(1))
+            self._team = team = Team(self._launcher, self._proxies, self._note_end)
             stack.enter_context(ended(team.all))
             self._checker = checker
             team.fill()
@@ -345,44 +380,70 @@ class History:
     def _throw(self) -> None:
         start = time.monotonic()
         due = start + self._rng.uniform(0.5, 1.5)
+        first = list(self._plan.first)
         while time.monotonic() < start + self._plan.seconds:
             self._look()
             if time.monotonic() >= due:
-                fault = self._rng.choice(self._plan.faults)
+                fault = self._rng.choice(self._plan.faults) if not first else first.pop(0)
+                if fault in DISTURBING:
+                    self._disturb()
                 getattr(self, f"_{fault}")()
                 self.report.faults[fault] += 1
                 due = time.monotonic() + self._rng.uniform(*self._plan.between_s)
             time.sleep(0.02)
 
     def _look(self) -> None:
-        owners = {log.owner_pid for log in self._checker.logs}
         paused = {self._team.members[slot].pid for slot in self._team.paused}
-        self._was_owner = {pid for pid in getattr(self, "_was_owner", set()) | owners if pid in paused | owners}
+        self._owners_paused |= paused & {log.owner_pid for log in self._checker.logs}
         self._checker.look()
-        self._team.look()
         owners = {log.owner_pid for log in self._checker.logs}
-        resumed = paused - {self._team.members[slot].pid for slot in self._team.paused if slot in self._team.members}
-        for pid in resumed & self._was_owner - owners:
-            self._team.expect_end(pid)
+        for slot in self._team.look():
+            pid = self._team.members[slot].pid
+            if pid in self._owners_paused - owners:
+                self._replaced[pid] = time.monotonic()
+                if not self._reaches_the_broker(slot):
+                    self._disturbed.add(pid)
+            self._owners_paused.discard(pid)
         for when, what in list(self._later):
             if time.monotonic() >= when:
                 self._later.remove((when, what))
+                self._disturb()
                 what()
 
     def _settle(self, ends: dict[tuple[str, int], Position]) -> None:
+        """All is processed, and what was replaced has ended by itself."""
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             try:
                 self._look()
                 self._checker.wait_done(ends, 0.1)
+                if self._replaced:
+                    raise Wrong(f"replaced, and still there: {self._replaced}")
             except AssertionError:
                 if time.monotonic() > deadline:
                     raise
+                time.sleep(0.02)
             else:
                 return
 
+    def _note_end(self, instance: Instance) -> None:
+        self.report.exits[instance.code or 0] += 1
+        if (since := self._replaced.pop(instance.pid, None)) is not None:
+            ended = instance.ended or time.monotonic()
+            stall = self._stalls.longest(since, ended)
+            self.report.late.append(Late(ended - since, stall, instance.pid in self._disturbed))
+
+    def _disturb(self) -> None:
+        self._disturbed |= self._replaced.keys()
+
+    def _reaches_the_broker(self, slot: tuple[int, int]) -> bool:
+        return self._proxies[slot[1]].open and (self._restart is None or self._restart.done())
+
     def _heal(self) -> None:
         self._team.resume_all()
+        self._disturb()
+        if self._restart is not None:
+            self._restart.result(RESTART_TIMEOUT_S)
         for proxy in self._proxies:
             proxy.mend()
         self._later.clear()
@@ -399,6 +460,16 @@ class History:
         slot, seconds = self._slot(), self._rng.choice(self._plan.pauses_s)
         if slot not in self._team.paused:
             self._team.pause(slot, seconds)
+
+    def _oust(self) -> None:
+        """An owner is paused, and meanwhile the broker lets go of its inputs, so that another takes over soon."""
+        owners = {log.owner_pid for log in self._checker.logs}
+        slots = [slot for slot, each in self._team.members.items() if each.pid in owners]
+        slot, seconds = self._rng.choice(slots or sorted(self._team.members)), self._rng.choice(self._plan.pauses_s)
+        if slot not in self._team.paused:
+            self._team.pause(slot, seconds)
+            for binding in self._config.inputs.values():
+                unload(self._http, map(parse_topic(binding.topic)[0].partition, range(PARTITIONS)))
 
     def _stop(self) -> None:
         slot = self._slot()
@@ -419,11 +490,33 @@ class History:
         topic, _ = parse_topic(str(self._rng.choice(topics)))
         unload(self._http, [topic.partition(self._rng.randrange(PARTITIONS))])
 
+    def _broker_killed(self) -> None:
+        self._end_broker(Restartable.kill)
+
+    def _broker_restarted(self) -> None:
+        self._end_broker(Restartable.stop)
+
+    def _end_broker(self, end: Callable[[Restartable], None]) -> None:
+        """It comes back as soon as it can, while events flow and other faults are thrown."""
+        broker = self._ground.broker
+        assert broker is not None
+        if self._restart is not None and not self._restart.done():
+            return
+
+        def restart() -> None:
+            end(broker)
+            broker.start()
+
+        self._restart = self._beside.submit(restart)
+
     def _change(self) -> None:
         self._team.change(3 - self._team.parallelism)
 
 
-def seed_of(number: int) -> int:
-    """Of the n-th history; `PULSAR_PIPELINE_SEED` stands in for the first one's."""
+def seed_of(number: int, last_digits: int | None = None) -> int:
+    """Of the n-th history, with these two last digits if told; `PULSAR_PIPELINE_SEED` stands in for the first one's."""
     given = os.environ.get("PULSAR_PIPELINE_SEED")
-    return int(given) + number if given else random.SystemRandom().randrange(10**9)
+    if given:
+        return int(given) + number
+    drawn = random.SystemRandom().randrange(10**9)
+    return drawn if last_digits is None else drawn - drawn % 100 + last_digits

@@ -36,6 +36,11 @@ class Proxy:
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
 
+    @property
+    def open(self) -> bool:
+        """Whether what is sent goes through."""
+        return not (self._cut or self._refusing)
+
     def drop(self) -> None:
         """Reset every connection; new ones are taken at once."""
         self._loop.call_soon_threadsafe(self._abort)
@@ -51,8 +56,7 @@ class Proxy:
 
     def mend(self) -> None:
         """What was on its way while cut is lost, so those connections are reset; new ones go through."""
-        self._cut = self._refusing = False
-        self.drop()
+        self._loop.call_soon_threadsafe(self._restore)
 
     def lose_from(self, text: bytes) -> None:
         """Once the client sends something with this text in it, this and all after it is lost, and after a moment the
@@ -80,6 +84,10 @@ class Proxy:
             self._abort()
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.01)  # for what was closed last
+
+    def _restore(self) -> None:
+        self._abort()  # first: nothing may follow on a connection that has lost something
+        self._cut = self._refusing = False
 
     def _abort(self) -> None:
         for writer in self._connections:

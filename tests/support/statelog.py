@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from pulsar_pipeline.statelog.records import Chunk, Claim, Commit, Entry, Part, Position, Writer
+from pulsar_pipeline.statelog.records import Chunk, Claim, Commit, Entry, Identity, Part, Position, Writer
 
 KEY = b"k" * 32
 
@@ -32,6 +32,7 @@ commits = st.builds(
     entries=_entries,
     checkpoint=_ids,
     at_ms=numbers,
+    identities=st.lists(st.builds(Identity, _names, _names, numbers, numbers), max_size=3).map(tuple),
 )
 chunks = st.builds(
     Chunk,
@@ -42,6 +43,7 @@ chunks = st.builds(
     base=st.none() | commits,
     entries=_entries,
     checkpoint=_ids,
+    writer=_names,
 )
 records = claims | parts | commits | chunks
 

@@ -15,7 +15,7 @@ import pytest
 
 from pulsar_pipeline.errors import SpecError
 from pulsar_pipeline.spec.load import load_function
-from pulsar_pipeline.testing import Event, run_function
+from pulsar_pipeline.testing import Event, check_recovery, run_function
 
 FUNCTION = Path(__file__).resolve().parents[3] / "functions" / "predictive_maintenance"
 FAST = {"model": "logistic"}
@@ -124,6 +124,14 @@ def test_the_score_that_counts_is_the_one_given_before_learning():
 @pytest.mark.parametrize(("alert_at", "alert"), [(0.0, True), (1.0, False)])
 def test_the_alert_follows_its_threshold(alert_at, alert):
     assert run([reading(1)], alert_at=alert_at).outputs[0].record["alert"] is alert
+
+
+@pytest.mark.parametrize("model", ["forest", "logistic"])
+def test_crashes_change_nothing(model, prepare, pairs):
+    events = to_events(prepare, pairs[189:199])
+    results = check_recovery(FUNCTION, events, {"model": model, "metrics_every": 1}, commit_every=5, most=3)
+    assert len(results.outputs) == 10
+    assert list(results.state) == ["o:models/model"]
 
 
 # ── labels and readings out of step ───────────────────────────────────────────────────────────

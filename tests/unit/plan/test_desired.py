@@ -134,7 +134,7 @@ def test_state_logs_are_in_every_cluster_for_ever_and_for_the_functions_alone(sc
         policies = state.namespaces[STATE]
         assert policies == NamespacePolicies(
             replication=frozenset({"west", "east"}),
-            retention=Retention(-1, -1),
+            retention=Retention(0, 0),
             ttl=0,
             deduplication=True,
             schema_enforced=False,

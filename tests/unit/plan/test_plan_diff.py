@@ -19,7 +19,14 @@ from pulsar_pipeline.cluster.state import (
     TenantInfo,
 )
 from pulsar_pipeline.errors import ClusterRefused, ClusterUnreachable, PlanError
-from pulsar_pipeline.names import DEAD_LETTERS_SUBSCRIPTION, STATE_NAMESPACE, TopicName, dead_letter_topic, state_topic
+from pulsar_pipeline.names import (
+    DEAD_LETTERS_SUBSCRIPTION,
+    STATE_NAMESPACE,
+    STATE_SUBSCRIPTION,
+    TopicName,
+    dead_letter_topic,
+    state_topic,
+)
 from pulsar_pipeline.plan.make import make_plan
 from pulsar_pipeline.plan.steps import (
     CreateNamespace,
@@ -211,10 +218,29 @@ def test_partitions_grow_with_their_dead_letters_and_a_warning(schema: Path, clu
 def test_dead_letters_wait_where_the_functions_run(schema: Path, clusters: Clusters) -> None:
     letters = dead_letter_topic("acme", "models", "risk")
     held = [step for step in apply(tenant(schema), clusters).steps if isinstance(step, HoldMessages)]
+    held = [step for step in held if step.topic.namespace != STATE_NAMESPACE]
     assert held == [HoldMessages("west", letters, DEAD_LETTERS_SUBSCRIPTION)]
     assert clusters["west"].subscriptions(letters) == {DEAD_LETTERS_SUBSCRIPTION}
     moved = tenant(schema, home="east")
     assert apply(moved, clusters).steps == (HoldMessages("east", letters, DEAD_LETTERS_SUBSCRIPTION),)
+
+
+def test_state_logs_may_be_trimmed_once_a_subscription_keeps_them_and_not_before(
+    schema: Path, clusters: Clusters
+) -> None:
+    apply(tenant(schema), clusters)
+    logs, namespace = state_topic("acme", "risk"), NamespaceName("acme", STATE_NAMESPACE)
+    unlimited = Retention(-1, -1)
+    for cluster in (clusters["west"], clusters["east"]):  # as an older version left them
+        cluster.set_policy(namespace, Policy.RETENTION, unlimited)
+        cluster.release(logs)
+    assert apply(tenant(schema), clusters).steps == (
+        HoldMessages("east", logs, STATE_SUBSCRIPTION),
+        HoldMessages("west", logs, STATE_SUBSCRIPTION),
+        SetPolicy("east", namespace, Policy.RETENTION, unlimited, Retention(0, 0)),
+        SetPolicy("west", namespace, Policy.RETENTION, unlimited, Retention(0, 0)),
+    )
+    assert plan(tenant(schema), clusters).steps == ()
 
 
 def test_a_topic_without_partitions_is_refused(schema: Path, clusters: Clusters) -> None:

@@ -41,7 +41,33 @@ def test_update_replaces(api: FunctionsApi, worker: FunctionsWorker, package: Pa
     worker.register(CONFIG, package)
     worker.update(CONFIG | {"parallelism": 2}, package)
     assert api.configs["acme/out/risk"]["parallelism"] == 2
-    assert api.requests[-2:] == ["POST acme/out/risk", "PUT acme/out/risk"]
+    assert [request for request in api.requests if "packages" not in request] == [
+        "POST acme/out/risk",
+        "PUT acme/out/risk",
+    ]
+
+
+def test_update_brings_the_new_package_though_the_worker_takes_the_one_it_has(
+    api: FunctionsApi, worker: FunctionsWorker, package: Path
+) -> None:
+    worker.register(CONFIG, package)
+    for content in (b"PK second", b"PK third"):
+        package.write_bytes(content)
+        worker.update(CONFIG, package)
+        assert api.packages["acme/out/risk"] == ("model.zip", content)
+
+
+def test_a_refused_update_leaves_the_package_that_was_there(
+    api: FunctionsApi, worker: FunctionsWorker, package: Path
+) -> None:
+    worker.register(CONFIG, package)
+    first = package.read_bytes()
+    package.write_bytes(b"PK second")
+    api.refuse_update = httpx.Response(400, json={"reason": "Input Topics cannot be altered"})
+    with pytest.raises(ClusterError, match="Input Topics cannot be altered"):
+        worker.update(CONFIG, package)
+    assert api.contents == {"acme/out/risk/0": first}
+    assert api.versions == {"acme/out/risk": ["0"]}
 
 
 def test_a_deleted_function_leaves_no_package_in_the_way_of_the_next(

@@ -57,10 +57,6 @@ class FakeMessage:
     def properties(self) -> dict[str, str]:
         return self.props
 
-    @property
-    def _message(self) -> FakeMessage:
-        return self
-
     def int_schema_version(self) -> int:
         return self.version
 

@@ -23,6 +23,8 @@ class FakeLog:
     claimed_by_another: bool = False
     topic: str = "state-partition-0"
     commits: list[Commit] = field(default_factory=list)
+    pieces: int = 0
+    """Of a checkpoint, still to be written."""
 
     def append_commit(self, commit: Commit, changed: dict[str, bytes | None]) -> None:
         self.told.append(f"append {commit.number} {changed}")
@@ -30,6 +32,13 @@ class FakeLog:
 
     def append_checkpoint(self, base: Commit, state: dict[str, bytes]) -> None:
         self.told.append(f"checkpoint {base.number} {state}")
+
+    def go_on(self) -> bool:
+        self.pieces -= 1
+        if self.pieces < 0:
+            return False
+        self.told.append("piece")
+        return True
 
     def has_commit(self, number: int) -> bool:
         self.shown.wait(0.01)
@@ -102,6 +111,26 @@ def test_a_checkpoint_follows_its_commit() -> None:
     made.submit([snapshot(everything={"v:k": b"1"})])
     made.drain()
     assert told[1:3] == ["append 5 {'v:k': b'1'}", "checkpoint 5 {'v:k': b'1'}"]
+
+
+def test_commits_come_between_the_pieces_of_a_checkpoint() -> None:
+    told: list[str] = []
+    log = FakeLog(told, pieces=10**9)
+    log.shown.set()
+    made = committer(told, log)
+    made.submit([snapshot(everything={"v:k": b"1"})])
+    wait_until(lambda: "piece" in told, 5, "a piece")
+    made.submit([snapshot(number=6)])
+    made.drain()
+    assert told[: told.index("piece")] == [
+        "flush",
+        "append 5 {'v:k': b'1'}",
+        "checkpoint 5 {'v:k': b'1'}",
+        "ack ['last']",
+    ]
+    assert told[told.index("append 6 {'v:k': b'1'}") + 1] == "ack ['last']"
+    log.pieces = 1
+    wait_until(lambda: log.pieces < 0, 5, "the end of the checkpoint")
 
 
 def test_the_commit_says_where_its_outputs_begin_once_the_broker_has_said() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import dataclasses
 
 import pytest
@@ -12,7 +13,7 @@ from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.packing import ROOM, pack
 from pulsar_pipeline.statelog.records import MAX_RECORD, Entry, Writer, encode
 from pulsar_pipeline.statelog.sealed import seal, unseal
-from tests.support.statelog import KEY, claim, commit, records
+from tests.support.statelog import KEY, chunk, claim, commit, part, records
 
 OWNER = Writer(1, 1, "n")
 
@@ -51,7 +52,7 @@ def test_another_key_is_refused_before_anything_is_parsed(monkeypatch):
     assert refused.value.mend
 
 
-@pytest.mark.parametrize("data", [b"", b"PP", b"PPS1", b"PPS2" + bytes(64), b"\x80\x04pickle" * 9])
+@pytest.mark.parametrize("data", [b"", b"PP", b"PPS1", b"PPS2" + bytes(64), b"PPS3" + bytes(64), b"\x80\x04pickle" * 9])
 def test_what_is_no_record_is_refused(data):
     with pytest.raises(StateLogError) as refused:
         unseal(data, KEY)
@@ -61,7 +62,7 @@ def test_what_is_no_record_is_refused(data):
 def test_a_signed_body_that_is_no_record_is_refused():
     for body in (b"not zstd", sealed.zstandard.compress(b"\xff\xff"), sealed.zstandard.compress(b"")):
         with pytest.raises(StateLogError):
-            unseal(sealed.FORMAT + sealed._mac(body, KEY) + body, KEY)
+            unseal(sealed.FORMAT + sealed._mac(sealed.FORMAT, body, KEY) + body, KEY)
 
 
 def test_a_record_that_a_bookie_would_not_take_is_refused():
@@ -85,7 +86,7 @@ def test_logs_of_a_tenant_have_keys_of_their_own():
 
 
 def test_packed_entries_fit_and_keep_their_order():
-    state = [Entry(f"key {number} é", bytes(900_000)) for number in range(9)] + [Entry("gone", None)]
+    state = [Entry(f"key {number} é", bytes(300_000)) for number in range(9)] + [Entry("gone", None)]
     packed = list(pack(state))
     assert [entry for entries in packed for entry in entries] == state
     assert len(packed) == 3
@@ -99,12 +100,46 @@ def test_packing_never_makes_a_record_larger_than_its_room(entries):
     room = 200
     empty = len(encode(commit(OWNER, 1)))
     packed = list(pack(entries, room))
-    assert [entry for part in packed for entry in part] == entries
-    for part in packed:
-        assert len(encode(dataclasses.replace(commit(OWNER, 1), entries=part))) <= empty + room
+    assert [entry for fitting in packed for entry in fitting] == entries
+    for fitting in packed:
+        assert len(encode(dataclasses.replace(commit(OWNER, 1), entries=fitting))) <= empty + room
 
 
 def test_an_entry_that_fits_nowhere_is_refused_by_name():
     with pytest.raises(StateLogError) as refused:
         list(pack([Entry("forest", bytes(ROOM))]))
     assert "forest" in str(refused.value)
+
+
+FIRST_FORMAT = {  # by record
+    claim(
+        Writer(1, 2, "a"), b"where"
+    ): "UFBTMfpnQK1duIOVDveCAHXW8N88vdnoI6tlZHIM59jvnuUHKLUv/SARiQAAAAIEAmEIdGVzdAIKd2hlcmU=",
+    part(Writer(1, 2, "a"), 3, 0, {"x": b"1", "y": None}): (
+        "UFBTMVBaC29zo2OMTYKQYeE4Vzi217Nem3gp5+9NytbBYJIgKLUv/SASkQAAAgIEAmEGAAQCeAICMQJ5AAAA"
+    ),
+}
+"""Records as the first format had them, sealed with KEY."""
+
+FIRST_COMMIT = (
+    "UFBTMUu+Q7hHeFL0z814ene3DcXzyNM8Okw/wzaiFIu7UYQ4KLUv/SAwgQEABAIEAmEGAgIMZXZlbnRzAgYBADwAAhBvdXRwdXQgMwIGdjprAgwA"
+    "dmFsdWUAALAJ"
+)
+FIRST_CHUNK = (
+    "UFBTMcC1KUoYDWC1jnWgo/ONZLewORx4LmXjXBY4CpHzS+8xKLUv/SA96QEABgIEAmEGMi4zAAICAgQCYQYAAgxldmVudHMCBgEAPAACEG91dHB1"
+    "dCAzAACwCQIGdjprAgwAdmFsdWUAAA=="
+)
+
+
+def test_records_of_the_first_format_are_read():
+    by = Writer(1, 2, "a")
+    for record, text in FIRST_FORMAT.items():
+        assert unseal(base64.b64decode(text), KEY) == record
+    assert unseal(base64.b64decode(FIRST_COMMIT), KEY) == commit(by, 3, {"v:k": b"\0value"}, parts=1)
+    assert unseal(base64.b64decode(FIRST_CHUNK), KEY) == chunk(by, "2.3", 0, 1, {"v:k": b"\0value"}, base=commit(by, 3))
+
+
+def test_the_format_is_part_of_what_is_signed():
+    second = seal(claim(OWNER), KEY)
+    with pytest.raises(StateLogError):
+        unseal(b"PPS1" + second[4:], KEY)
