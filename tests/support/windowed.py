@@ -52,7 +52,8 @@ class StatefulContext:
 
     def get_state_object(self, key: str, factory: Callable[[], Any]) -> Any:
         if key not in self.live:
-            self.live[key] = pickle.loads(self.kept[key]) if key in self.kept else factory()
+            stored = None if key in self.touched else self.kept.get(key)
+            self.live[key] = factory() if stored is None else pickle.loads(stored)
         self.touched.add(key)
         return self.live[key]
 
