@@ -1,9 +1,7 @@
-"""The processes that are measured: an instance by the functions worker's command line, ours or another, and a loop
-that does nothing but receive and send."""
+"""The processes that are measured: an instance, ours or another, or a loop that does nothing but receive and send."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,72 +9,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from bench.speed.cases import FUNCTIONS, Case
-from bench.speed.world import DEPLOYMENT, World
-from pulsar_pipeline.names import subscription
-from pulsar_pipeline.package.build import BuiltPackage
-from pulsar_pipeline.rollout.functions_config import function_config
+from bench.speed.command_line import Job, loop_arguments, worker_arguments
+from bench.speed.world import World
 from pulsar_pipeline.runtime import main as runtime_main
-from pulsar_pipeline.spec.model import Tenant
 
 ROOT = Path(__file__).resolve().parents[2]
-_PLAIN_IDENTITY = FUNCTIONS / "plain" / "plain_identity.py"
-_BYTES_SERDE = "pulsar_pipeline.online.serde.BytesSerDe"
+OURS, CLIENT = "ours", "client"
 _STOP_TIMEOUT_S = 10.0
-
-_LOGGING = """[loggers]
-keys=root
-[handlers]
-keys=file
-[formatters]
-keys=plain
-[logger_root]
-level=INFO
-handlers=file
-[handler_file]
-class=FileHandler
-level=INFO
-formatter=plain
-args=(r"{file}",)
-[formatter_plain]
-format=%(asctime)s %(levelname)s %(message)s
-"""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What an instance works on."""
-
-    world: World
-    tenant: Tenant
-    case: Case
-    package: BuiltPackage
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A sort of process to measure."""
+    """A sort of process to measure: OURS, CLIENT, or another instance of any name."""
 
     name: str
     script: Path
-    python: Path
-    ours: bool
-    """Another one knows neither our guarantees nor where its token is."""
+    python: Path = Path(sys.executable)
+
+    @property
+    def foreign(self) -> bool:
+        """It knows nothing of this product but what is in a package."""
+        return self.name not in (OURS, CLIENT)
 
 
 def ours() -> Kind:
-    return Kind("ours", Path(runtime_main.__file__), Path(sys.executable), ours=True)
+    return Kind(OURS, Path(runtime_main.__file__))
 
 
 def client_loop() -> Kind:
-    return Kind("client", ROOT / "bench" / "speed" / "client_loop.py", Path(sys.executable), ours=True)
+    return Kind(CLIENT, ROOT / "bench" / "speed" / "client_loop.py")
 
 
 @dataclass(frozen=True)
 class Running:
-    """A process that runs; `log` holds what it wrote to its standard streams."""
+    """A process that runs; its logs are in `folder`."""
 
     process: subprocess.Popen[bytes]
     folder: Path
@@ -93,7 +60,7 @@ class Running:
 
     def told(self, characters: int = 3000) -> str:
         """The end of what it logged."""
-        logs = [path for path in self.folder.rglob("*") if path.is_file() and "log" in path.name]
+        logs = [path for path in sorted(self.folder.rglob("*.log")) if path.is_file()]
         return "\n".join(f"{path.name}: …{path.read_text(errors='replace')[-characters:]}" for path in logs)
 
 
@@ -101,15 +68,15 @@ class Running:
 def running(kind: Kind, job: Job, folder: Path) -> Iterator[Running]:
     """A process that works on the job within the block; it is stopped after, killed if need be."""
     folder.mkdir(parents=True)
-    arguments = _loop_arguments(job) if kind.name == "client" else _worker_arguments(kind, job, folder)
+    arguments = loop_arguments(job) if kind.name == CLIENT else worker_arguments(job, folder, ours=not kind.foreign)
     with (folder / "console.log").open("wb") as console:
         process = subprocess.Popen(
             [str(kind.python), str(kind.script), *arguments],
-            env=_environment(job.world),
+            env=_environment(kind, job.world),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            start_new_session=True,
+            start_new_session=True,  # a Ctrl-C is for us, and we stop it
         )
     try:
         yield Running(process, folder)
@@ -122,81 +89,14 @@ def running(kind: Kind, job: Job, folder: Path) -> Iterator[Running]:
             process.wait()
 
 
-def _environment(world: World) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
+def _environment(kind: Kind, world: World) -> dict[str, str]:
+    """A foreign instance gets nothing of this checkout: what it needs is in the package."""
+    kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+    kept["PATH"] = f"{kind.python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    if kind.foreign:
+        return kept
     return kept | {
         "PYTHONPATH": str(ROOT),
         "PULSAR_PIPELINE_FUNCTION_TOKENS": str(world.function_tokens),
         "PULSAR_PIPELINE_CACHE": str(world.folder / "cache"),
-    }
-
-
-def _loop_arguments(job: Job) -> list[str]:
-    tenant = job.tenant
-    (source,) = tenant.deployments[DEPLOYMENT].inputs.values()
-    sink = tenant.deployments[DEPLOYMENT].output or ""
-    return [
-        json.dumps(
-            {
-                "url": job.world.cluster.broker_url,
-                "token": str(job.world.function_tokens / f"{tenant.tenant}.token"),
-                "input": str(tenant.topic_name(source)),
-                "output": str(tenant.topic_name(sink)),
-                "partitions": tenant.topics[source].partitions,
-                "subscription": subscription(DEPLOYMENT),
-            }
-        )
-    ]
-
-
-def _worker_arguments(kind: Kind, job: Job, folder: Path) -> list[str]:
-    plain = not kind.ours and job.case.function == "identity"
-    py = str(_PLAIN_IDENTITY if plain else job.package.path)
-    logging = folder / "logging.ini"
-    logging.write_text(_LOGGING.format(file=folder / "instance.log"))
-    flags = {
-        "py": py,
-        "logging_directory": str(folder),
-        "logging_file": DEPLOYMENT,
-        "logging_config_file": str(logging),
-        "instance_id": "0",
-        "function_id": "bench",
-        "function_version": "0",
-        "function_details": f"'{json.dumps(_details(job, plain=plain))}'",
-        "pulsar_serviceurl": job.world.cluster.broker_url,
-        "max_buffered_tuples": "1024",
-        "port": "0",
-        "metrics_port": "0",
-        "expected_healthcheck_interval": "-1",
-        "secrets_provider": "secretsprovider.ClearTextSecretsProvider",
-        "cluster_name": job.world.name,
-    }
-    if not kind.ours:
-        flags["client_auth_plugin"] = "org.apache.pulsar.client.impl.auth.AuthenticationToken"
-        flags["client_auth_params"] = f"file://{job.world.function_tokens / f'{job.tenant.tenant}.token'}"
-    return [part for name, value in flags.items() for part in (f"--{name}", value)]
-
-
-def _details(job: Job, *, plain: bool) -> dict[str, Any]:
-    """JSON of Pulsar's `FunctionDetails`, as the functions worker makes it of a FunctionConfig."""
-    config = function_config(job.tenant, DEPLOYMENT, job.package.manifest, job.package.digest)
-    serde = {} if plain else {"serdeClassName": _BYTES_SERDE}
-    return {
-        "tenant": config["tenant"],
-        "namespace": config["namespace"],
-        "name": config["name"],
-        "className": "plain_identity.PlainIdentity" if plain else config["className"],
-        "userConfig": json.dumps(config["userConfig"]),
-        "runtime": "PYTHON",
-        "processingGuarantees": "ATLEAST_ONCE",
-        "autoAck": True,
-        "parallelism": 1,
-        "retainOrdering": True,
-        "source": {
-            "subscriptionType": "FAILOVER",
-            "subscriptionName": config["subName"],
-            "subscriptionPosition": "EARLIEST",
-            "inputSpecs": {topic: dict(serde) for topic in config["inputSpecs"]},
-        },
-        "sink": {"topic": config["output"], **serde},
     }

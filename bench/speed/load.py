@@ -22,7 +22,7 @@ from pulsar_pipeline.schemas.wire import wire_schema
 from pulsar_pipeline.spec.model import Cluster, Tenant
 
 READY_TIMEOUT_S = 30.0
-SILENCE_MS = 10_000
+SILENCE_MS = 60_000
 """So long without an output, and no more is waited for."""
 
 
@@ -58,7 +58,7 @@ def latencies_ms(stream: Stream) -> list[float]:
     with _child(_listen, stream) as listener:
         _await(listener, "ready")
         with _child(_publish, stream) as publisher:
-            received: dict[int, int] = _await(listener, "received", stream.count / stream.per_s + 60)
+            received: dict[int, int] = _await(listener, "received", stream.count / stream.per_s + 2 * SILENCE_MS / 1000)
             sent: list[int] = _await(publisher, "sent")
     missing = [number for number in range(stream.first, stream.first + stream.count) if number not in received]
     if missing:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pulsar
 
 from bench.speed import load, proc
-from bench.speed.instances import Job, Kind, Running, running
+from bench.speed.command_line import Job
+from bench.speed.instances import Kind, Running, running
 from bench.speed.report import Figures, percentile
 from bench.speed.world import DEPLOYMENT, INPUT, OUTPUT, World
 from pulsar_pipeline.names import TopicName, subscription

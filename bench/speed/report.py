@@ -11,6 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+PARTED = "avro_logreg"
+CLIENT_LOOP = ("client", "at_least_once")
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -25,6 +28,13 @@ class Figures:
     rss_growth_mb: float
     """From the middle of the drain to its end."""
     steady_cpu_us_per_message: float
+    """At the steady rate, where batches are small."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.messages_per_s:,.0f} messages/s, {self.cpu_us_per_message:.1f} us, p50 {self.p50_ms:.1f} ms, "
+            f"p99 {self.p99_ms:.1f} ms, {self.rss_mb:.0f} MB"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,9 +70,34 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return sorted(values)[max(0, int(rank) - 1)]
 
 
-def report(machine: Mapping[str, Any], results: Sequence[Result]) -> dict[str, Any]:
+def report(
+    machine: Mapping[str, Any], results: Sequence[Result], parts: Sequence[Mapping[str, float]] = ()
+) -> dict[str, Any]:
     """The content of runtime.json."""
-    return {"machine": dict(machine), "cases": [result.as_json() for result in results]}
+    answer: dict[str, Any] = {"machine": dict(machine), "cases": [result.as_json() for result in results]}
+    return answer | {"parts": whole_and_parts(results, parts)} if parts else answer
+
+
+def whole_and_parts(results: Sequence[Result], parts: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """CPU of avro_logreg's parts in microseconds an event, their sum, and how many times that each guarantee takes.
+
+    The bare loop's figure for the same events is the part `receive+publish`.
+    """
+    whole = {
+        (each.instance, each.guarantee): each.figures.cpu_us_per_message for each in results if each.case == PARTED
+    }
+    alone = {"receive+publish": whole[CLIENT_LOOP]} if CLIENT_LOOP in whole else {}
+    alone |= {name: statistics.median(each[name] for each in parts) for name in parts[0]}
+    total = sum(alone.values())
+    ratios = {guarantee: round(us / total, 3) for (name, guarantee), us in whole.items() if name == "ours"}
+    return {"case": PARTED, "us": {name: round(us, 2) for name, us in alone.items()}, "sum_us": total, "ratio": ratios}
+
+
+def parts_line(parts: Mapping[str, Any]) -> str:
+    """The same as a sentence."""
+    alone = " + ".join(f"{name} {us:.1f}" for name, us in parts["us"].items())
+    ratios = ", ".join(f"{guarantee} {ratio:.2f} times that" for guarantee, ratio in parts["ratio"].items())
+    return f"{parts['case']}: {alone} = {parts['sum_us']:.1f} us alone; {ratios}"
 
 
 _COLUMNS = {
@@ -72,6 +107,7 @@ _COLUMNS = {
     "p99 ms": ("p99_ms", "{:.1f}"),
     "RSS MB": ("rss_mb", "{:.0f}"),
     "peak MB": ("rss_peak_mb", "{:.0f}"),
+    "growth MB": ("rss_growth_mb", "{:+.1f}"),
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,11 +76,13 @@ class World:
             self._forget(tenant)
 
     def _forget(self, tenant: Tenant) -> None:
-        """Best effort: what stays is in a tenant that nobody uses again."""
-        for namespace in self.http.get(f"/admin/v2/namespaces/{tenant.tenant}"):
-            with suppress(ClusterError):
-                self.http.delete(f"/admin/v2/namespaces/{namespace}", params={"force": "true"})
+        """Nothing of it stays: its topics hold a measurement's events. Best effort, for it is nobody's but ours."""
         with suppress(ClusterError):
+            for namespace in self.http.get(f"/admin/v2/namespaces/{tenant.tenant}"):
+                for topic in self.http.get(f"/admin/v2/persistent/{namespace}/partitioned"):
+                    path = topic.removeprefix("persistent://")
+                    self.http.delete(f"/admin/v2/persistent/{path}/partitions", params={"force": "true"})
+                self.http.delete(f"/admin/v2/namespaces/{namespace}")
             self.http.delete(f"/admin/v2/tenants/{tenant.tenant}")
 
 
@@ -135,10 +137,10 @@ def tenant_of(name: str, cluster: str, case: Case, guarantee: Guarantee, partiti
     )
 
 
-def build_packages(folder: Path, functions: Mapping[str, Case]) -> dict[str, BuiltPackage]:
-    """The packages of the functions that the cases run, by the function's name."""
+def build_packages(folder: Path, functions: Collection[str]) -> dict[str, BuiltPackage]:
+    """The packages of functions by their names, without what this environment has anyway."""
     built = {}
-    for name in {case.function for case in functions.values()}:
+    for name in functions:
         source = folder / "sources" / name
         shutil.copytree(FUNCTIONS / name, source, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(_LOCK, source)

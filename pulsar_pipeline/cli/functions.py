@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from pulsar_pipeline.cli import functions_deploy, functions_logs, functions_package, functions_show
+from pulsar_pipeline.cli import (
+    functions_dead_letters,
+    functions_deploy,
+    functions_logs,
+    functions_package,
+    functions_show,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -17,4 +23,5 @@ def register(app: typer.Typer) -> None:
     functions_deploy.register(functions)
     functions_show.register(functions)
     functions_logs.register(functions)
+    functions_dead_letters.register(functions)
     app.add_typer(functions)

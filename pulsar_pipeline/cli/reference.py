@@ -20,7 +20,7 @@ What prints data prints JSON with `--json`; messages and progress go to standard
 _HELP_OPTION = re.compile(r"^\* `--help`: .*\n", re.MULTILINE)
 _NO_OPTIONS = re.compile(r"^\*\*Options\*\*:\n\n\n", re.MULTILINE)
 _HEADING = re.compile(r"^#+ `(?P<command>[^`]+)`$")
-_SUBCOMMAND = re.compile(r"^\* `(?P<name>[a-z]+)`(?:: .*)?$")
+_SUBCOMMAND = re.compile(r"^\* `(?P<name>[a-z-]+)`(?:: .*)?$")
 
 
 def reference() -> str:

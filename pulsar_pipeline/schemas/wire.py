@@ -41,6 +41,28 @@ def wire_schema(schema: Schema) -> WireSchema:
     return WireSchema(schema)
 
 
+class RegisteredSchema(PulsarSchema):  # type: ignore[misc]
+    """A version that a topic's schema has already, of any type; the payload passes through as the bytes it is."""
+
+    def __init__(self, info: Any) -> None:
+        self._record_cls = bytes
+        self._schema_info = _pulsar.SchemaInfo(info.schema_type(), info.name(), info.schema())
+
+    def encode(self, obj: bytes) -> bytes:
+        return obj
+
+    def decode(self, data: bytes) -> bytes:
+        return data
+
+
+def registered_schema(client: pulsar.Client, topic: str, version: int) -> RegisteredSchema:
+    """The `schema=` for producers whose messages are to have schema version `version` of `topic`.
+
+    Raises DataError when the topic has no such version, ClusterError when the broker does not answer.
+    """
+    return RegisteredSchema(_schema_info(client, topic, version))
+
+
 def version_of(message: pulsar.Message) -> int:
     """Schema version a message was sent with; NO_VERSION for one sent without a schema.
 
@@ -72,12 +94,16 @@ def schema_of_version(client: Any, topic: str, version: int) -> Schema:
     """A version of a topic's schema, counted from 0. Raises DataError where there is none, ClusterError."""
     if version == NO_VERSION:
         raise DataError("the message was sent without a schema", where=topic, mend="send with the topic's schema")
+    info = _schema_info(client, topic, version)
+    if info.schema_type() != _pulsar.SchemaType.AVRO:
+        raise DataError(f"schema version {version} is {info.schema_type().name}, not AVRO", where=topic)
+    return schema_from_text(info.schema(), f"{topic} schema version {version}")
+
+
+def _schema_info(client: Any, topic: str, version: int) -> Any:
     try:
-        info = client._client.get_schema_info(topic, version)
+        return client._client.get_schema_info(topic, version)
     except _UNKNOWN_VERSION as error:
         raise DataError(f"the topic has no schema version {version}", where=topic) from error
     except pulsar.PulsarException as error:
         raise ClusterError(f"cannot look up schema version {version}: {error}", where=topic) from error
-    if info.schema_type() != _pulsar.SchemaType.AVRO:
-        raise DataError(f"schema version {version} is {info.schema_type().name}, not AVRO", where=topic)
-    return schema_from_text(info.schema(), f"{topic} schema version {version}")

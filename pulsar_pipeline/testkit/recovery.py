@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pulsar_pipeline.errors import InstanceError
@@ -97,7 +98,7 @@ def _output(output: Output) -> str:
 
 
 def _error(error: EventError) -> str:
-    return str(error)
+    return re.sub(r"\bat 0x[0-9a-f]+", "at …", str(error))  # where an object lies is chance
 
 
 def _report(subject: Subject, conditions: Conditions, crashes: Sequence[int], told: str, changed: set[str]) -> str:

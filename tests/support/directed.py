@@ -41,6 +41,7 @@ class Stage:
     broker_url: str
     bugs: tuple[str, ...]
     settle_s: float
+    patience: float
     running: list[Instance]
     stalls: Stalls
     unload_inputs: Callable[[], None]
@@ -58,12 +59,11 @@ class Stage:
             self.checker.look()
             return instance.code is not None or all(log.commits[instance.pid] >= count for log in self.checker.logs)
 
-        self.wait(enough, f"instance {instance.pid} has committed {count} times")
+        self.wait(enough, f"instance {instance.pid} has committed {count} times", STEP_TIMEOUT_S)
 
-    def wait(self, condition: Any, what: str, timeout_s: float = STEP_TIMEOUT_S) -> None:
+    def wait(self, condition: Any, what: str, timeout_s: float) -> None:
         try:
-            patience = 1.0 if self.bugs else PATIENCE
-            wait_until(condition, min(timeout_s, self.settle_s), what, poll_s=0.005, patience=patience)
+            wait_until(condition, timeout_s, what, poll_s=0.005, patience=self.patience)
         except AssertionError as error:
             raise Wrong(str(error)) from error
 
@@ -91,7 +91,12 @@ class Stage:
 
 @contextmanager
 def stage(
-    ground: Ground, deployment: str, *bugs: str, settle_s: float = 30.0, per_s: float = 1500.0
+    ground: Ground,
+    deployment: str,
+    *bugs: str,
+    settle_s: float = 120.0,
+    patience: float = PATIENCE,
+    per_s: float = 1500.0,
 ) -> Iterator[Stage]:
     with ExitStack() as stack:
         client, checker = stack.enter_context(ground.checker(deployment))
@@ -116,6 +121,7 @@ def stage(
             ground.cluster.broker_url,
             bugs,
             settle_s,
+            patience,
             running,
             stalls,
             lambda: _unload_all(http, inputs),

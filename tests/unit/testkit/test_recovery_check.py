@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pulsar_pipeline.errors import DataError, InstanceError, TransientError
 from pulsar_pipeline.ingest.partition import java_string_hash
@@ -71,6 +73,15 @@ def test_what_counts_is_the_same_with_crashes(commit_every: int, crashes: list[i
     assert len(calm.outputs) == 12
     assert [error.event for error in wild.errors] == [2, 6]
     assert wild.metrics == calm.metrics
+    assert wild.contradictions == []
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(-1, 8), max_size=6), st.integers(1, 10), st.sampled_from([None, 1, 3]))
+def test_no_crashes_change_anything(crashes: list[int], commit_every: int, partitions: int | None) -> None:
+    calm = run_function(Means, readings(*VALUES), commit_every=100, partitions=partitions)
+    wild = run_function(Means, readings(*VALUES), commit_every=commit_every, crashes=crashes, partitions=partitions)
+    assert_same_results(calm, wild)
     assert wild.contradictions == []
 
 
@@ -264,6 +275,15 @@ def test_same_results_tells_the_difference() -> None:
         assert_same_results(run_function(Means, readings(1, 1)), run_function(Means, readings(1, 0)))
     with pytest.raises(AssertionError, match="error 0: expected none, found event 0 invalid"):
         assert_same_results(run_function(Means, readings(0)), run_function(Means, readings(-1)))
+
+
+class Pointing(Means):
+    def learn(self, event: dict[str, Any], context: Any) -> Any:
+        raise ValueError(f"cannot take {self!r}")
+
+
+def test_where_an_object_lies_is_no_difference() -> None:
+    assert len(check_recovery(Pointing, readings(1, 2)).errors) == 2
 
 
 # ── transient errors ──────────────────────────────────────────────────────────────────────────
