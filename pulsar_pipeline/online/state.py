@@ -107,8 +107,8 @@ class Undo:
 
     def set_timer(self, name: str, at_ms: int | None) -> None:
         """None deletes."""
-        timers, before = self.state.timers, self.state.timers.at(name)
-        self._back.append(lambda: timers.delete(name) if before is None else timers.set(name, before))
+        timers, before = self.state.timers, self.state.timers.get(name)
+        self._back.append(lambda: timers.delete(name) if before is None else timers.set(name, before.at_ms))
         if at_ms is None:
             timers.delete(name)
         else:

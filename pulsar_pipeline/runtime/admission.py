@@ -9,10 +9,10 @@ from itertools import groupby
 from typing import Any
 
 from pulsar_pipeline.runtime.event import InputPartition, Place, places_of
-from pulsar_pipeline.runtime.order import TIMERS, Fire, Item
+from pulsar_pipeline.runtime.order import Fire, Item
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.turn import Fires, Turn
+from pulsar_pipeline.runtime.turn import ALL_DUE, Turn
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Position
 
@@ -54,11 +54,11 @@ class Admission:
     def _timers(self, now_ms: int) -> Iterator[Turn]:
         for lane in self._lanes.values():
             if not lane.owner.sequencer.replaying and lane.state.timers.due(now_ms):
-                yield self._firing(lane, Fires.DUE)
+                yield self._firing(lane, ALL_DUE)
 
-    def _firing(self, lane: OwnerLane, fires: Fires) -> Turn:
+    def _firing(self, lane: OwnerLane, fires: int) -> Turn:
         origin = self._any_input[lane.owner.partition]
-        return Turn(lane, origin, (), note=partial(lane.owner.runs.add, TIMERS) if self._numbers else None, fires=fires)
+        return Turn(lane, origin, (), note=lane.owner.runs.add_timer if self._numbers else None, fires=fires)
 
     def _due(self, origin: InputPartition, messages: Sequence[Any]) -> Iterator[Turn]:
         lane = self._lanes[origin.partition]
@@ -98,7 +98,7 @@ class Admission:
     def _placed(self, lane: OwnerLane, due: Sequence[Item]) -> Iterator[Turn]:
         for name, items in groupby(due, key=lambda item: None if isinstance(item, Fire) else item[0]):
             if name is None:
-                yield from (self._firing(lane, Fires.RECORDED) for _ in items)
+                yield from (self._firing(lane, item.number) for item in items if isinstance(item, Fire))
                 continue
             _, places, events = zip(*items, strict=True)
             those, reached = zip(*events, strict=True)

@@ -14,7 +14,7 @@ from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.processor import Processor, Ready, Steps, Stopped
 from pulsar_pipeline.runtime.stats import Counts
 from pulsar_pipeline.runtime.stop import StopSignal
-from pulsar_pipeline.runtime.turn import Fires, Turn
+from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.runtime.watchdog import InWork
 
 MOST_AT_ONCE = 1_000
@@ -67,7 +67,9 @@ class WithTimers:
 
     def take(self, turns: Sequence[Turn], counts: Counts) -> bool:
         groups = [list(group) for _, group in groupby(turns, key=lambda turn: turn.fires is not None)]
-        return all((self._fire_all if group[0].fires else self._inner.take)(group, counts) for group in groups)
+        return all(
+            (self._fire_all if group[0].fires is not None else self._inner.take)(group, counts) for group in groups
+        )
 
     def _fire_all(self, turns: Sequence[Turn], counts: Counts) -> bool:
         return all(self._fire(turn, counts) for turn in turns)
@@ -78,11 +80,13 @@ class WithTimers:
     def _fire(self, turn: Turn, counts: Counts) -> bool:
         """The timers of a turn; False when the instance was stopped."""
         timers, now_ms = turn.lane.state.timers, self._context.get_processing_time()
-        recorded = turn.fires is Fires.RECORDED
         self._context.enter(turn.origin, turn.lane)
-        for _ in range(1 if recorded else MOST_AT_ONCE):
+        if turn.fires:
+            timer = timers.numbered(turn.fires)
+            return timer is None or self._fire_one(turn, timer, counts)
+        for _ in range(MOST_AT_ONCE):
             timer = timers.first()
-            if timer is None or (timer.at_ms > now_ms and not recorded):
+            if timer is None or timer.at_ms > now_ms:
                 break
             if not self._fire_one(turn, timer, counts):
                 return False
@@ -105,7 +109,7 @@ class WithTimers:
         # Only now: until it has fired it stands in commits. It may set itself anew.
         lane.state.timers.delete(timer.name)
         if turn.note is not None:
-            turn.note()
+            turn.note(timer.number)
         if effects.any:
             effects.apply(lane)
         for payload, key, event_time in ready:

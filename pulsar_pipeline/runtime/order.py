@@ -1,32 +1,26 @@
 """In which order an owner processes the events of its partition's inputs, and its timers. Pure.
 
-A timer that fires is an event of one more input: in the record of the first processing its number stands among those
-of the inputs, and so it fires in the same place again after a crash. Which timer it was is not recorded. It is the
-earliest, as it was the first time.
+A timer that fires is an event among the others: the record of the first processing has it in its place, and so it
+fires there again after a crash, whatever the clock says.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from pulsar_pipeline.runtime.event import Place
 from pulsar_pipeline.statelog.records import Position
-from pulsar_pipeline.statelog.runs import MAX_INPUTS
 
 _BEFORE_ALL = Position(-1, -1, -1)
 
-TIMERS = MAX_INPUTS - 1
-"""The number of timers in stamps and commits: the last there is, which no input may have. So it is the same whatever
-the inputs are."""
 
+class Fire(NamedTuple):
+    """Stands for an event where it is a timer's turn."""
 
-class Fire(Enum):
-    """What stands in the order for an event where it is a timer's turn."""
-
-    EARLIEST = "the earliest timer"
+    number: int
+    """Of the timer's setting."""
 
 
 Event = tuple[str, Position, Any]
@@ -43,8 +37,8 @@ def input_numbers(inputs: Iterable[str]) -> dict[str, int]:
 class Sequencer:
     """Puts a partition's events into the order of their first processing, as far as that is known; then as they come.
 
-    Events already processed are left out. `recorded` are the inputs, by number, still to be replayed, with TIMERS among
-    them: until they are through, timers fire where it says so and nowhere else.
+    Events already processed are left out. `recorded` are the inputs, by number, still to be replayed, and timers as
+    `statelog.runs.expand` gives them: until they are through, timers fire where it says so and nowhere else.
     """
 
     def __init__(self, numbers: Mapping[str, int], positions: Mapping[str, Position], recorded: Iterable[int]) -> None:
@@ -87,9 +81,9 @@ class Sequencer:
         due: list[Item] = []
         if not self._recorded:
             return due
-        while self._recorded and (self._recorded[0] == TIMERS or self._held[self._recorded[0]]):
+        while self._recorded and (self._recorded[0] < 0 or self._held[self._recorded[0]]):
             number = self._recorded.popleft()
-            due.append(Fire.EARLIEST if number == TIMERS else self._held[number].popleft())
+            due.append(Fire(-number) if number < 0 else self._held[number].popleft())
         if not self._recorded:
             done = {id(item) for item in due}
             waiting = {id(item) for held in self._held.values() for item in held}

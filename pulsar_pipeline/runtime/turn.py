@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Protocol
 
 from pulsar_pipeline.runtime.event import InputPartition, Place
@@ -12,12 +11,8 @@ from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.state import StateStore
 from pulsar_pipeline.statelog.lineage import Lineage
 
-
-class Fires(Enum):
-    """Which timers of a lane fire at their turn."""
-
-    DUE = "all whose time has come"
-    RECORDED = "the earliest, whatever the clock says: it fired here before a crash"
+ALL_DUE = 0
+"""All timers whose time has come. Numbers begin with 1."""
 
 
 class Lane(Protocol):
@@ -57,12 +52,13 @@ class Turn:
     places: Sequence[Place] = ()
     lineages: Sequence[Lineage | None] = ()
     """Of a stamped input: how far it has come with each event."""
-    note: Callable[[], None] | None = None
-    """To be called before each event, where the order of several inputs is taken down."""
+    note: Callable[..., None] | None = None
+    """To be called before each event, where the order of several inputs is taken down; of a timer with its number."""
     skip: bool = False
     """They count as done, but must not be processed: they hung the function before, and are dead letters."""
-    fires: Fires | None = None
-    """No events, but timers of the lane: which of them."""
+    fires: int | None = None
+    """No events, but timers of the lane: the one of this number, which fired here before a crash, or with ALL_DUE those
+    whose time has come."""
     done: int = 0
     """How many the lane has been told of."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.turn import Fires, Turn
+from pulsar_pipeline.runtime.turn import ALL_DUE, Turn
 
 
 class DirectTurns:
@@ -40,7 +40,7 @@ class DirectTurns:
     def _timers(self, now_ms: int) -> Iterator[Turn]:
         for partition, lane in self.lanes.items():
             if lane.state.timers.due(now_ms):
-                yield Turn(lane, self._any_input[partition], (), fires=Fires.DUE)
+                yield Turn(lane, self._any_input[partition], (), fires=ALL_DUE)
 
     def _turn(self, origin: InputPartition, messages: Sequence[Any]) -> Turn:
         return Turn(self.lanes[origin.partition], origin, messages)
