@@ -9,6 +9,7 @@ from pulsar_pipeline.cli import (
     functions_deploy,
     functions_logs,
     functions_package,
+    functions_run,
     functions_show,
 )
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     )
     functions.command(epilog=functions_package.EPILOG)(functions_package.package)
     functions_deploy.register(functions)
+    functions_run.register(functions)
     functions_show.register(functions)
     functions_logs.register(functions)
     functions_dead_letters.register(functions)
