@@ -5,11 +5,14 @@ from __future__ import annotations
 import typer
 
 from pulsar_pipeline.cli import (
+    functions_checkpoint,
     functions_dead_letters,
     functions_deploy,
     functions_logs,
     functions_package,
+    functions_run,
     functions_show,
+    functions_state,
 )
 
 
@@ -21,7 +24,10 @@ def register(app: typer.Typer) -> None:
     )
     functions.command(epilog=functions_package.EPILOG)(functions_package.package)
     functions_deploy.register(functions)
+    functions_run.register(functions)
     functions_show.register(functions)
     functions_logs.register(functions)
     functions_dead_letters.register(functions)
+    functions_state.register(functions)
+    functions_checkpoint.register(functions)
     app.add_typer(functions)

@@ -61,7 +61,7 @@ def register(functions: typer.Typer) -> None:
         spec = deployment_of(tenant, deployment.name)
         definitions = load_functions(functions)
         check_tenant(tenant, None, definitions)
-        file = package or _build(functions / spec.function, slim=slim)
+        file = package or build_package_of(functions / spec.function, slim=slim)
         manifest, digest = verify_package(file), package_digest(file)
         with home_of(tenant, platform) as home:
             rollout = home.deployer.deploy(deployment.name, file, manifest, digest)
@@ -99,7 +99,8 @@ def register(functions: typer.Typer) -> None:
         out.print(f"{deployment}: deleted in {tenant.home}")
 
 
-def _build(source: Path, *, slim: bool) -> Path:
+def build_package_of(source: Path, *, slim: bool) -> Path:
+    """The function's package, in the cache."""
     with err.status(f"building the package of {source.name}"):
         return build_named(source, slim=slim, out_folder=None, cache=Settings().cache).path
 

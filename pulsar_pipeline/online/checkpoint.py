@@ -31,13 +31,14 @@ States = Mapping[int | None, Mapping[str, bytes]]
 
 
 def write_checkpoint(path: Path, states: States) -> str:
-    """Write the file; its SHA-256 in hexadecimal."""
+    """Write the file, for its owner's eyes; its SHA-256 in hexadecimal."""
     lines = [
         json.dumps({"partition": partition, "key": key, "value": base64.b64encode(value).decode()})
         for partition, state in states.items()
         for key, value in sorted(state.items())
     ]
     data = _FORMAT + "".join(f"{line}\n" for line in lines).encode()
+    path.touch(mode=0o600)
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 

@@ -109,7 +109,7 @@ class Deployer:
     def deploy(self, name: str, package: Path, manifest: Manifest, digest: str) -> Rollout:
         """Take the step the table says; instances start later (see `wait`). Raises RolloutError, ClusterError."""
         config = function_config(self._tenant, name, manifest, digest)
-        self._check_topics(name)
+        self.check_topics(name)
         before = self.observe(config)
         step = STEPS[before.found]
         where = config["tenant"], config["namespace"], config["name"]
@@ -179,7 +179,8 @@ class Deployer:
             mend=f"pulsar-pipeline functions deploy {self._tenant.tenant}/{name}" if declared else None,
         )
 
-    def _check_topics(self, name: str) -> None:
+    def check_topics(self, name: str) -> None:
+        """Raises RolloutError when the cluster lacks a topic of a deployment."""
         wrong = [
             f"{topic} ({f'{there} partitions, not {partitions}' if there else 'missing'})"
             for topic, partitions in topics_of(self._tenant, name).items()

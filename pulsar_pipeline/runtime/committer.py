@@ -19,7 +19,7 @@ from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.runtime.event import message_id
 from pulsar_pipeline.runtime.owner import Mark, Owner
 from pulsar_pipeline.runtime.partition_log import PartitionLog
-from pulsar_pipeline.statelog.records import Commit, Position
+from pulsar_pipeline.statelog.records import Commit, Identity, Position
 
 _IDLE_S = 0.2
 _READ_BACK_TIMEOUT_S = 30.0
@@ -42,6 +42,8 @@ class Snapshot:
     """The whole state, where a checkpoint is due."""
     messages: list[Any]
     """The last event of each input, to acknowledge."""
+    identities: tuple[Identity, ...] = ()
+    """Of the events since the last snapshot."""
     release: Callable[[], None] | None = None
     """Sends what waited for this commit to count."""
 
@@ -152,6 +154,7 @@ def _commit_of(snapshot: Snapshot) -> Commit:
         entries=(),
         checkpoint=None,
         at_ms=int(time.time() * 1000),
+        identities=snapshot.identities,
     )
 
 

@@ -101,6 +101,7 @@ class ExactlyOnce:
             changed=changed,
             everything=owner.state.everything() if self._committer.checkpoint_is_due(owner.partition) else None,
             messages=messages,
+            identities=owner.identities.changes(),
             release=partial(lane.deliver, outgoing) if outgoing else None,
         )
 

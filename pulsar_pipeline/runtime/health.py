@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Health:
         self._set(HealthState(running=True, failure=None))
 
     def not_running(self, reason: str) -> None:
+        if reason != self.read().failure:  # what is tried again and again is logged once
+            _log.info("not running: %s", reason)
         self._set(HealthState(running=False, failure=reason))
 
     def read(self) -> HealthState:

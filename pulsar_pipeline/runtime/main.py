@@ -30,6 +30,11 @@ def main() -> int:
         return EXIT_FAILED
     settings = Settings()
     log_to_file(arguments.log_path, settings.log_level)
+    return run(arguments, settings)
+
+
+def run(arguments: worker_arguments.Arguments, settings: Settings) -> int:
+    """One instance in this process, until a signal or its end; the exit code. The log is set up before."""
     stop = StopSignal()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stop.set(f"signal {received}"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.runtime.partition_state import PartitionState
+from pulsar_pipeline.statelog.identities import Identities
 from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.runs import Runs
 
@@ -37,6 +38,8 @@ class Owner:
     """Of the last output that is in the topic already: re-made ones up to it are not sent again."""
     sequencer: Sequencer
     outputs_from: Position | None
+    identities: Identities = field(default_factory=Identities)
+    """Which events are in the state, told by their producers."""
     runs: Runs = field(default_factory=Runs)
     """Events since the last output; stays empty for a function with one input."""
     mark: Mark | None = None

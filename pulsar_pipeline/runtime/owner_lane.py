@@ -74,9 +74,20 @@ class OwnerLane:
         owner.positions[name] = Position(*turn.places[count - 1])
         owner.last_message[name] = turn.messages[count - 1]
         owner.processed += count - turn.done
+        self._identify(turn, count)
         turn.done = count
         if turn.lineages and (lineage := turn.lineages[count - 1]) is not None:
             owner.state.set_lineage(name, lineage)
+
+    def _identify(self, turn: Turn, count: int) -> None:
+        """Once for each entry of the topic: a batch has one producer and one publish time."""
+        messages, places, take, name = turn.messages, turn.places, self.owner.identities.take, turn.origin.name
+        first = turn.done
+        for index in range(turn.done + 1, count):
+            if places[index][1] != places[first][1] or places[index][0] != places[first][0]:
+                take(name, messages[first].producer_name(), messages[first].publish_timestamp(), index - first)
+                first = index
+        take(name, messages[first].producer_name(), messages[first].publish_timestamp(), count - first)
 
     def deliver(self, messages: Sequence[Numbered]) -> None:
         """Send what a commit that counts has released. For the committer's thread."""

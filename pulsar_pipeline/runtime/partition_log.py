@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import pulsar
@@ -33,15 +33,17 @@ _log = logging.getLogger(__name__)
 class PartitionLog:
     """Reads and writes from one thread at a time: the starting thread first, the committer's from then on."""
 
-    def __init__(self, client: pulsar.Client, topic: str, key: bytes, epoch: int, who: str) -> None:
-        """`topic` is the partition's full name; `key` signs its records; `who` names this instance for people.
+    def __init__(self, client: pulsar.Client, topic: str, key: bytes, epoch: int | None, who: str) -> None:
+        """`topic` is the partition's full name; `key` signs its records; `who` names this instance for people. Without
+        an `epoch` it is that of the owner before.
 
         Connects; reading begins with `claim`. Raises InstanceError, StateLogError.
         """
         self.topic = topic
         self._client = client
         self._key = key
-        self.epoch = epoch
+        self.epoch = epoch or 1
+        self._any_epoch = epoch is None
         self._who = who
         self.nonce = os.urandom(8).hex()
         self.fold = Fold()
@@ -68,6 +70,8 @@ class PartitionLog:
         """
         while True:
             before = self.fold.claim
+            if before is not None and self._any_epoch:
+                self.epoch = before.epoch
             if before is not None and before.epoch > self.epoch:
                 raise InstanceError(
                     f"the partition belongs to epoch {before.epoch}; this instance is of epoch {self.epoch}",
@@ -96,18 +100,28 @@ class PartitionLog:
         """Queue a commit with what changed, in parts where that does not fit one message."""
         self.append_entries(commit, entries_of(changed))
 
-    def append_entries(self, commit: Commit, entries: Iterator[Entry]) -> None:
+    def append_entries(self, commit: Commit, entries: Iterable[Entry]) -> None:
         """As `append_commit`, with entries as the log has them; they are asked for as they are sent."""
         parts, last = 0, None
         for packed in pack(entries):
             if last is not None:
-                self._append(
-                    Part(commit.epoch, commit.incarnation, commit.nonce, commit.number, parts, last),
-                )
+                self.append_part(commit, parts, last)
                 parts += 1
             last = packed
+        self.append_last(commit, parts, last or ())
+
+    def append_part(self, commit: Commit, index: int, entries: tuple[Entry, ...]) -> None:
+        """Queue a piece of a commit that is yet to come: nothing counts before `append_last`."""
+        self._append(Part(commit.epoch, commit.incarnation, commit.nonce, commit.number, index, entries))
+
+    def append_last(self, commit: Commit, parts: int, entries: tuple[Entry, ...]) -> None:
+        """Queue the commit itself, behind its parts."""
         self._identities.merge(commit.identities)
-        self._append(replace(commit, parts=parts, entries=last or (), checkpoint=self.fold.checkpoint))
+        self._append(replace(commit, parts=parts, entries=entries, checkpoint=self.fold.checkpoint))
+
+    def flush(self) -> None:
+        """Wait until all that was queued is stored. Raises StateLogError."""
+        self._writer.flush()
 
     def checkpoint_is_due(self) -> bool:
         """Enough has been appended since the last checkpoint that reading it again would cost more than a new one."""

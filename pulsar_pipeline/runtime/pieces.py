@@ -45,6 +45,29 @@ def take(stored: dict[str, bytes]) -> dict[str, bytes]:
     return state
 
 
+def live(stored: Mapping[str, bytes]) -> Iterator[Entry]:
+    """What is stored, entry by entry, a value's pieces before it; without those that are left over."""
+    for key, value in stored.items():
+        if _SUFFIX in key:
+            continue
+        if value[:1] != _WHOLE:
+            for index in range(int(value[1:])):
+                yield Entry(f"{key}{_SUFFIX}{index}", stored[f"{key}{_SUFFIX}{index}"])
+        yield Entry(key, value)
+
+
+def owner_of(key: str) -> str:
+    """The key of the state that a stored entry belongs to."""
+    return key.partition(_SUFFIX)[0]
+
+
+def whole(entry: Entry) -> bytes | None:
+    """The value, if the entry holds all of it."""
+    if entry.value is None or _SUFFIX in entry.key or entry.value[:1] != _WHOLE:
+        return None
+    return entry.value[1:]
+
+
 def _value(part: Callable[[str], bytes], key: str, value: bytes) -> bytes:
     if value[:1] == _WHOLE:
         return value[1:]

@@ -14,6 +14,7 @@ from pulsar_pipeline.runtime.order import Sequencer
 from pulsar_pipeline.runtime.owner import Owner
 from pulsar_pipeline.runtime.partition_log import PartitionLog
 from pulsar_pipeline.runtime.partition_state import PartitionState
+from pulsar_pipeline.statelog.identities import Identities
 from pulsar_pipeline.statelog.lineage import Lineage, Verdict, judge
 from pulsar_pipeline.statelog.records import Commit, Position
 from pulsar_pipeline.statelog.runs import Runs, expand
@@ -64,6 +65,7 @@ def recover(
         tail_seq=tail[-1].seq if tail else seq,
         sequencer=Sequencer(numbers, positions, recorded),
         outputs_from=outputs_from,
+        identities=Identities(log.fold.identities),
         runs=Runs(runs),
     )
 

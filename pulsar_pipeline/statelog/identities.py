@@ -29,6 +29,9 @@ MOST = 1_000
 _FORGOTTEN = ""
 """In place of a producer: all that fell out of the window."""
 
+ANEW = Identity("", "", 0, 0)
+"""In what a commit tells: everything known before is void, as after a state was put back."""
+
 _Key = tuple[str, str]
 
 
@@ -74,6 +77,10 @@ class Identities:
     def merge(self, told: Iterable[Identity]) -> None:
         """Take in the changes of a commit, or a whole window."""
         for name, producer, publish_ms, count in told:
+            if not name:  # ANEW
+                self._last.clear()
+                self._forgotten.clear()
+                continue
             if producer == _FORGOTTEN:
                 self._forget(name, publish_ms)
                 continue

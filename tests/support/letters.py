@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pulsar
 
@@ -17,7 +16,7 @@ from pulsar_pipeline.spec.model import Tenant
 
 @dataclass
 class Event:
-    """What `DeadLetters.send` asks of a consumed message."""
+    """What `DeadLetters.letter` asks of a consumed message."""
 
     payload: bytes
     entry: int
@@ -50,10 +49,6 @@ class Event:
     def batch_index(self) -> int:
         return -1
 
-    @property
-    def _message(self) -> Event:
-        return self
-
     def int_schema_version(self) -> int:
         return self.schema_version
 
@@ -77,19 +72,9 @@ def set_aside(
     declared = tenant.deployments[deployment]
     topic = str(dead_letter_topic(tenant.tenant, declared.namespace, deployment))
     sink = Sink(client)
-    letters = DeadLetters(sink, topic, f"{tenant.tenant}/{declared.namespace}/{deployment}")
+    letters = DeadLetters(topic, f"{tenant.tenant}/{declared.namespace}/{deployment}")
     where = origin(tenant, next(iter(declared.inputs.values())), partition)
     for event in events:
-        letters.send(event, where, reason, error)
+        sink.send(letters.letter(event, where, reason, error))
     sink.flush()
     sink.close()
-
-
-class RecordingSink:
-    """Keeps what is sent: topic, payload, message."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, bytes, dict[str, Any]]] = []
-
-    def send(self, topic: str, payload: bytes, **message: Any) -> None:
-        self.sent.append((topic, payload, message))

@@ -25,6 +25,7 @@ FLOW = (
     "runtime",
     "letters",
     "ingest",
+    "state",
     "view",
     "query",
     "batch",

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from typing import Any, cast
-
 import pytest
 
 from pulsar_pipeline.letters.letter import OWN_PROPERTIES, Letter, LetterPosition, letter_of
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.sink import Sink
-from tests.support.letters import Event, RecordingSink
+from tests.support.letters import Event
 
 ORIGIN = InputPartition("events", "persistent://acme/in/events", 3, "persistent://acme/in/events-partition-3")
 
@@ -22,17 +19,15 @@ class Stored(Event):
 
 def set_aside(event: Event, error: str = "ValueError: no") -> Letter:
     """As an instance does, and read back."""
-    sink = RecordingSink()
     topic = "persistent://acme/out/risk-dead-letters"
-    DeadLetters(cast(Sink, sink), topic, "acme/out/risk").send(cast(Any, event), ORIGIN, Reason.FAILED, error)
-    ((name, payload, message),) = sink.sent
-    assert name == f"{topic}-partition-3"
+    sent = DeadLetters(topic, "acme/out/risk").letter(event, ORIGIN, Reason.FAILED, error)
+    assert sent.topic == f"{topic}-partition-3"
     stored = Stored(
-        payload,
+        sent.payload,
         5,
-        key=message.get("partition_key", ""),
-        event_time_ms=message.get("event_timestamp", 0),
-        own=message["properties"],
+        key=sent.options.get("partition_key", ""),
+        event_time_ms=sent.options.get("event_timestamp", 0),
+        own=sent.options["properties"],
     )
     return letter_of(stored, 3)
 

@@ -38,6 +38,8 @@ class FakeMessage:
     props: dict[str, str] = field(default_factory=dict)
     version: int = 3
     identity: FakeMessageId = field(default_factory=FakeMessageId)
+    producer: str = "west-1-7"
+    published: int = 1_000
 
     def data(self) -> bytes:
         return self.payload
@@ -62,6 +64,12 @@ class FakeMessage:
 
     def message_id(self) -> FakeMessageId:
         return self.identity
+
+    def producer_name(self) -> str:
+        return self.producer
+
+    def publish_timestamp(self) -> int:
+        return self.published
 
 
 @dataclass

@@ -15,7 +15,7 @@ from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.owner import Owner
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.partition_state import PartitionState
-from pulsar_pipeline.statelog.records import Position
+from pulsar_pipeline.statelog.records import Identity, Position
 from tests.unit.runtime.fakes import FakeMessage, FakeMessageId, FakeOutlet
 
 LABELS = InputPartition("labels", "persistent://a/b/labels", 0, "persistent://a/b/labels-partition-0")
@@ -151,6 +151,23 @@ def test_a_commit_holds_everything_of_one_moment(monkeypatch: pytest.MonkeyPatch
     assert snapshot.changed == {"v:model": b"v1"}
     assert snapshot.messages == last, "the last event of each input is what gets acknowledged"
     assert snapshot.release is None
+
+
+def test_a_commit_tells_whose_events_it_holds() -> None:
+    made = Made(one=True)
+    batch = [
+        FakeMessage(topic=READINGS.full_name, identity=FakeMessageId(1, entry, at), producer=who, published=time)
+        for entry, at, who, time in ((5, 0, "a", 10), (5, 1, "a", 10), (6, 0, "b", 11), (7, 0, "a", 12))
+    ]
+    (turn,) = made.guarantee.admit(batch)
+    turn.reached(1)
+    made.guarantee.commit()
+    turn.reached(4)
+    made.guarantee.commit()
+    assert [snapshot.identities for snapshot in made.committer.submitted] == [
+        (Identity("readings", "a", 10, 1),),
+        (Identity("readings", "b", 11, 1), Identity("readings", "a", 12, 1)),
+    ]
 
 
 def test_a_commit_within_a_turn_holds_what_is_done() -> None:

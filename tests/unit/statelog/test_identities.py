@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_pipeline.statelog.identities import Identities, Replay, Seen
+from pulsar_pipeline.statelog.identities import ANEW, Identities, Replay, Seen
 from pulsar_pipeline.statelog.records import Identity
 
 PRODUCERS = st.sampled_from(["a", "b", "c", "d", "e"])
@@ -100,3 +100,9 @@ def test_the_window_forgets_who_was_heard_of_longest_ago():
     ]
     replay = Replay(window)
     assert [replay.judge("readings", "b", publish_ms) for publish_ms in (1, 2)] == [Seen.UNSURE, Seen.NO]
+
+
+def test_a_state_that_was_put_back_knows_only_what_it_knew():
+    window = Identities([Identity("readings", "a", 5, 1), Identity("readings", "", 3, 0)])
+    window.merge([ANEW, Identity("readings", "b", 2, 1)])
+    assert list(window) == [Identity("readings", "b", 2, 1)]
