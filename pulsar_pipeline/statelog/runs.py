@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from string import ascii_lowercase
 
-*_INPUTS, _TIMER = ascii_lowercase
+_INPUTS, _TIMER = ascii_lowercase[:-1], ascii_lowercase[-1]
 
 MAX_INPUTS = len(_INPUTS)
 """More inputs than this have no letter."""
