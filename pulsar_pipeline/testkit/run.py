@@ -156,9 +156,11 @@ class _Process:
         world = self._world
         if store:
             for state, stored in zip(self.states, world.states, strict=True):
-                stored |= {key: value for key, value in state.snapshot().items() if value is not None}
-                for key in stored.keys() - state.everything().keys():
-                    del stored[key]
+                for key, value in state.snapshot().items():
+                    if value is None:
+                        stored.pop(key, None)
+                    else:
+                        stored[key] = value
         world.position, world.numbers = position, list(self.numbers)
         world.errors += [outcome.error for outcome in self._taken if outcome.error]
         world.published += self.context.published
