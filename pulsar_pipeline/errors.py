@@ -23,7 +23,8 @@
         └── ViewUnavailable            exit 1   503   the view is not there yet
 
 Exit codes of the command line: 0 done, 1 an error, 2 changes are pending (`plan` only), 3 done in part (`events send`
-left invalid rows out, `query` found some of the entities), 64 wrong usage, 70 a bug in this product, 130 interrupted.
+left invalid rows out, `query` found some of the entities, `dead-letters replay` left letters), 64 wrong
+usage, 70 a bug in this product, 130 interrupted.
 """
 
 from __future__ import annotations

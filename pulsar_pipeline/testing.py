@@ -21,6 +21,9 @@ The same events in the same order give the same results.
 A crash is test data: `Crash()` among the events ends the process there. The next one has a new function object (and
 new modules, where the function was given as a folder), the state of the last commit, restored from the bytes that a
 cluster would store, and the events behind that commit again; outputs that exist are not published twice.
+
+The clock of timers is the tests' own: it stands at the latest event time so far, and `Wait(span)` among the events
+moves it on. Timers whose time has come fire before the next event. Late events are in `results.late`.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from pulsar_pipeline.online.memory import MemoryContext, Published
-from pulsar_pipeline.online.rehearsal import Event, EventError, Output
+from pulsar_pipeline.online.rehearsal import Event, EventError, Output, Wait
 from pulsar_pipeline.testkit.recovery import check, first_difference
 from pulsar_pipeline.testkit.run import Conditions, Crash, Run
 from pulsar_pipeline.testkit.subject import opened
@@ -45,6 +48,7 @@ __all__ = [
     "Output",
     "Published",
     "Results",
+    "Wait",
     "assert_same_results",
     "check_recovery",
     "run_function",
@@ -53,7 +57,7 @@ __all__ = [
 
 def run_function(
     function: str | Path | type,
-    events: Iterable[Event | Crash],
+    events: Iterable[Event | Wait | Crash],
     config: Mapping[str, Any] | None = None,
     *,
     secrets: Mapping[str, str] | None = None,
@@ -91,7 +95,7 @@ def run_function(
 
 def check_recovery(
     function: str | Path | type,
-    events: Iterable[Event],
+    events: Iterable[Event | Wait],
     config: Mapping[str, Any] | None = None,
     *,
     secrets: Mapping[str, str] | None = None,
@@ -121,9 +125,9 @@ def assert_same_results(expected: Results, found: Results) -> None:
     assert told is None, told
 
 
-def _split(items: Iterable[Event | Crash]) -> tuple[list[Event], list[int]]:
+def _split(items: Iterable[Event | Wait | Crash]) -> tuple[list[Event | Wait], list[int]]:
     """The events, and the position of the event before each crash."""
-    events: list[Event] = []
+    events: list[Event | Wait] = []
     crashes: list[int] = []
     for item in items:
         if isinstance(item, Crash):

@@ -41,8 +41,8 @@ def build(verbs: Sequence[str] = VERBS) -> typer.Typer:
         name=PROGRAM,
         cls=_InOrder,
         help="Multi-tenant, geo-replicated online models on Apache Pulsar.",
-        epilog="Exit codes: 0 done, 1 error, 2 changes pending (plan), 3 done in part (events send, query), "
-        "64 wrong usage, 70 a bug, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 error, 2 changes pending (plan), 3 done in part (events send, query, "
+        "dead-letters replay), 64 wrong usage, 70 a bug, 130 interrupted.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import numbers
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import pulsar
 
-from pulsar_pipeline.errors import DataError
+from pulsar_pipeline.errors import DataError, InstanceError
 from pulsar_pipeline.names import PARTITION_SUFFIX
 from pulsar_pipeline.online.state import MemoryState, State, Undo
 
@@ -60,23 +61,32 @@ class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library
         self.published: list[Published] = []
         self.metrics: dict[str, list[float]] = {}
         self.acked: list[tuple[Any, str]] = []
+        self.late: list[Any] = []
+        """Events sent to the late topic."""
+        self.now_ms = 0
+        """The clock."""
+        self.has_timers = True
+        """Whether there is somebody to call when a timer fires."""
         self._name = name
         self._inputs = [topic_of(name) for name in inputs]
         self._config = dict(config or {})
         self._secrets = dict(secrets or {})
         self._state = Undo(state or MemoryState())
         self._published_before = 0
+        self._late_before = 0
 
     def begin(self, event: Current, batch: Sequence[Current] = (), state: State | None = None) -> None:
         """The next event, or the first of a micro-batch; `state` is its partition's, the one before when None."""
         self.current, self._batch = event, batch
         self._published_before = len(self.published)
+        self._late_before = len(self.late)
         self._state.begin(state or self._state.state)
 
     def take_back(self) -> None:
         """The event in hand has failed: forget what it has published and put into the state. What it did to live
         objects stays, and so do metrics."""
         del self.published[self._published_before :]
+        del self.late[self._late_before :]
         self._state.take_back()
 
     def get_message_id(self) -> pulsar.MessageId:
@@ -192,6 +202,30 @@ class MemoryContext(pulsar.Context):  # type: ignore[misc]  # the client library
     def get_state_object(self, key: str, factory: Callable[[], Any]) -> Any:
         """Ours, beyond the standard interface: a live object that is part of the state. `Models` asks for it."""
         return self._state.state.object(key, factory)
+
+    def del_state_object(self, key: str) -> None:
+        """Ours, beyond the standard interface. Not taken back where the event fails."""
+        self._state.state.delete_object(key)
+
+    def get_processing_time(self) -> int:
+        """Ours, beyond the standard interface: the test's own clock, in milliseconds since the Unix epoch."""
+        return self.now_ms
+
+    def set_timer(self, name: str, at_ms: int) -> None:
+        """Ours, beyond the standard interface: `on_timer` is called when the test's clock has come to `at_ms`."""
+        if not self.has_timers:
+            raise InstanceError("the function has no on_timer", mend="define on_timer(self, name, at_ms, context)")
+        if type(at_ms) is not int:
+            raise DataError(f"a timer is set to milliseconds since 1970, not {at_ms!r}")
+        self._state.set_timer(name, at_ms)
+
+    def delete_timer(self, name: str) -> None:
+        """Ours, beyond the standard interface."""
+        self._state.set_timer(name, None)
+
+    def send_late(self, event: Any) -> None:
+        """Ours, beyond the standard interface: the event goes to the deployment's late topic."""
+        self.late.append(copy.deepcopy(event))
 
 
 def topic_of(name: str, partition: int | None = None) -> str:

@@ -12,8 +12,9 @@ import importlib
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,6 +25,7 @@ from pulsar_pipeline.online.coroutines import CoroutineRunner
 from pulsar_pipeline.online.function import StreamFunction, check_handlers
 from pulsar_pipeline.online.memory import Current, MemoryContext, topic_of
 from pulsar_pipeline.online.state import State
+from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.package.manifest import Manifest
 
 Done = TypeVar("Done")
@@ -43,6 +45,13 @@ class Event:
     key: str | None = None
     event_time_ms: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Stands among events: so long none comes, and timers that are due meanwhile fire."""
+
+    span: timedelta
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,12 @@ class Rehearsal:
         self._process_many = getattr(function, "process_many", None)
         self._transient = (TransientError, *getattr(function, "transient", ()))
         self._coroutines = CoroutineRunner()
+        context.has_timers = self.has_timers
+
+    @property
+    def has_timers(self) -> bool:
+        """Whether the function has something to do when a timer fires."""
+        return hasattr(self._function, "on_timer")
 
     @property
     def takes_many(self) -> bool:
@@ -121,6 +136,27 @@ class Rehearsal:
             return self._patiently(lambda: self._together(index, events, partition, state))
         except Exception:  # noqa: BLE001 - whose fault it is shows when each event is taken alone
             return [self.one(index + place, event, partition, state) for place, event in enumerate(events)]
+
+    def fire(self, index: int, partition: int | None, state: State) -> Iterator[Outcome]:
+        """The timers of a partition whose time has come, by the context's clock, right before the event at `index`."""
+        while self.has_timers and state.timers.due(self._context.now_ms):
+            timer = state.timers.first()
+            assert timer is not None
+            yield self._fire_one(index, timer, partition, state)
+
+    def _fire_one(self, index: int, timer: Timer, partition: int | None, state: State) -> Outcome:
+        event = Event("", {}, None, timer.at_ms)
+
+        def attempt() -> Outcome:
+            self._context.begin(Current("", index, None, timer.at_ms), state=state)
+            state.timers.delete(timer.name)
+            returned = self._coroutines.finished(self._function.on_timer(timer.name, timer.at_ms, self._context))
+            return Outcome(self._outputs(returned, index, event, partition))
+
+        try:
+            return self._patiently(attempt)
+        except Exception as error:  # noqa: BLE001 - the edge to an author's code: any failure is that timer's
+            return Outcome(error=EventError(index, "failed", error))
 
     def close(self) -> None:
         """The function object is not used any more."""

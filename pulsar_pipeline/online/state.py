@@ -6,6 +6,8 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from pulsar_pipeline.online.timers import TimerQueue
+
 VALUE, COUNTER, OBJECT = "v:", "c:", "o:"
 """How the keys of a stored state begin: bytes, counters as decimal text, pickled objects. Others are the runtime's."""
 
@@ -23,6 +25,11 @@ class State(Protocol):
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         """The live object of a key, made by `factory` at first use."""
 
+    def delete_object(self, key: str) -> None: ...
+
+    @property
+    def timers(self) -> TimerQueue: ...
+
 
 class MemoryState:
     """State that lives as long as the process."""
@@ -34,6 +41,7 @@ class MemoryState:
         self._counters = {key[2:]: int(value) for key, value in stored.items() if key.startswith(COUNTER)}
         self._pickled = {key[2:]: value for key, value in stored.items() if key.startswith(OBJECT)}
         self._objects: dict[str, Any] = {}
+        self.timers = TimerQueue()
 
     def get(self, key: str) -> bytes | None:
         return self._values.get(key)
@@ -59,10 +67,14 @@ class MemoryState:
             self._objects[key] = factory() if pickled is None else pickle.loads(pickled)
         return self._objects[key]
 
+    def delete_object(self, key: str) -> None:
+        self._objects.pop(key, None)
+        self._pickled.pop(key, None)
+
 
 class Undo:
-    """Writes through to a state, and can take back what was written since `begin`: values and counters, not what was
-    done to live objects."""
+    """Writes through to a state, and can take back what was written since `begin`: values, counters and timers, not
+    what was done to live objects."""
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -92,6 +104,15 @@ class Undo:
     def delete_counter(self, key: str) -> None:
         self._remember_counter(key)
         self.state.delete_counter(key)
+
+    def set_timer(self, name: str, at_ms: int | None) -> None:
+        """None deletes."""
+        timers, before = self.state.timers, self.state.timers.get(name)
+        self._back.append(lambda: timers.delete(name) if before is None else timers.set(name, before.at_ms))
+        if at_ms is None:
+            timers.delete(name)
+        else:
+            timers.set(name, at_ms)
 
     def _remember(self, key: str) -> None:
         state, before = self.state, self.state.get(key)

@@ -1,4 +1,5 @@
-"""Which of the received events an owner takes now, and in what turns: once each, and in a replay in their old order."""
+"""Which of the received events, and which timers, an owner takes now, and in what turns: events once each, and in a
+replay all in their old order."""
 
 from __future__ import annotations
 
@@ -8,9 +9,10 @@ from itertools import groupby
 from typing import Any
 
 from pulsar_pipeline.runtime.event import InputPartition, position_of
+from pulsar_pipeline.runtime.order import Fire, Item
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.runtime.turn import ALL_DUE, Turn
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Position
 
@@ -24,20 +26,39 @@ class Admission:
         partitions: Mapping[str, InputPartition],
         numbers: Mapping[str, int],
         skipped: Collection[tuple[str, Position]],
+        now_ms: Callable[[], int] | None = None,
     ) -> None:
         """`numbers` of the inputs in stamps; empty where their order need not be taken down. `skipped` are events, by
-        input partition and position, that must not be processed."""
+        input partition and position, that must not be processed. `now_ms` is the clock of timers; None for a function
+        that has none."""
         self._lanes = lanes
         self._partitions = partitions
         self._by_input = {(each.partition, each.name): each for each in partitions.values()}
+        self._any_input = {each.partition: each for each in partitions.values()}
         self._numbers = numbers
         self._stamped = StampedInputs(partitions, lambda each: lanes[each.partition].state.lineage(each.name))
         self._skipped = skipped
+        self._now_ms = now_ms
+        self._fired_before = [lane for lane in lanes.values() if lane.owner.sequencer.replaying]
 
     def turns(self, messages: Sequence[Any]) -> list[Turn]:
-        """What is due, of these and of those that waited for their place."""
-        groups = _as_they_came(messages) if self._numbers else _by_topic(messages)
-        return [turn for name, group in groups for turn in self._due(self._partitions[name], group)]
+        """What is due, of these and of those that waited for their place; timers behind the events."""
+        groups = _as_they_came(messages) if len(self._numbers) > 1 else _by_topic(messages)
+        turns = [turn for lane in self._fired_before for turn in self._placed(lane, lane.owner.sequencer.due())]
+        self._fired_before = []
+        turns += [turn for name, group in groups for turn in self._due(self._partitions[name], group)]
+        if self._now_ms is not None:
+            turns += self._timers(self._now_ms())
+        return turns
+
+    def _timers(self, now_ms: int) -> Iterator[Turn]:
+        for lane in self._lanes.values():
+            if not lane.owner.sequencer.replaying and lane.state.timers.due(now_ms):
+                yield self._firing(lane, ALL_DUE)
+
+    def _firing(self, lane: OwnerLane, fires: int) -> Turn:
+        origin = self._any_input[lane.owner.partition]
+        return Turn(lane, origin, (), note=lane.owner.runs.add_timer if self._numbers else None, fires=fires)
 
     def _due(self, origin: InputPartition, messages: Sequence[Any]) -> Iterator[Turn]:
         lane = self._lanes[origin.partition]
@@ -72,9 +93,15 @@ class Admission:
             for index, message in enumerate(messages)
             for item in offer(origin.name, position_of(message), (message, lineages[index] if lineages else None))
         ]
-        for name, items in groupby(due, key=lambda item: item[0]):
-            those, reached = zip(*(event for _, _, event in items), strict=True)
-            yield from self._turns(lane, self._by_input[origin.partition, name], those, reached)
+        yield from self._placed(lane, due)
+
+    def _placed(self, lane: OwnerLane, due: Sequence[Item]) -> Iterator[Turn]:
+        for name, items in groupby(due, key=lambda item: None if isinstance(item, Fire) else item[0]):
+            if name is None:
+                yield from (self._firing(lane, item.number) for item in items if isinstance(item, Fire))
+                continue
+            those, reached = zip(*(item[2] for item in items if not isinstance(item, Fire)), strict=True)
+            yield from self._turns(lane, self._by_input[lane.owner.partition, name], those, reached)
 
     def _turns(
         self,

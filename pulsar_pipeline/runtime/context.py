@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import pulsar
 from pulsar.functions import serde as standard_serde
 
-from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.errors import DataError, InstanceError
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.effects import Effects
 from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.late import LateTopic
 from pulsar_pipeline.runtime.outgoing import Outgoing, check_size
 from pulsar_pipeline.runtime.outlet import Callback
 from pulsar_pipeline.runtime.sink import Sink
@@ -59,6 +61,9 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         """The event that every `get_message_*` speaks of."""
         self.effects = Effects(self._output_topic)
         """What the event in work wants to change."""
+        self.has_timers = False
+        """Whether the function defines `on_timer`."""
+        self.late: LateTopic | None = None
 
     def enter(self, origin: InputPartition, lane: Lane, batch: Sequence[Any] = ()) -> None:
         """The partition whose events come now; `batch` are the events of a micro-batch."""
@@ -231,3 +236,40 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
     def get_state_object(self, key: str, factory: Callable[[], Any]) -> Any:
         """Ours, beyond the standard interface: a live object that is part of the partition's state."""
         return (_LANE_OF_TASK.get() or self._lane).state.object(key, factory)
+
+    def del_state_object(self, key: str) -> None:
+        """Ours: forgets a live object; nothing where there is none. As what is done to an object, it is not taken back
+        where the event fails."""
+        (_LANE_OF_TASK.get() or self._lane).state.delete_object(key)
+
+    # ── timers ──────────────────────────────────────────────────────────────────────────────────
+
+    def get_processing_time(self) -> int:
+        """Ours: this machine's time, in milliseconds since the Unix epoch. Not the same when an event is processed
+        again after a crash."""
+        return time.time_ns() // 1_000_000
+
+    def set_timer(self, name: str, at_ms: int) -> None:
+        """Ours: `on_timer` of the function is called at `at_ms` (milliseconds since the Unix epoch) or soon after. A
+        name has one timer in a partition: setting it again moves it."""
+        if not self.has_timers:
+            raise InstanceError("the function has no on_timer", mend="define on_timer(self, name, at_ms, context)")
+        if type(at_ms) is not int:
+            raise DataError(f"a timer is set to milliseconds since 1970, not {at_ms!r}")
+        self.effects.set_timer(name, at_ms)
+
+    def delete_timer(self, name: str) -> None:
+        """Ours: nothing where there is none."""
+        self.effects.set_timer(name, None)
+
+    # ── late events ─────────────────────────────────────────────────────────────────────────────
+
+    def send_late(self, event: Any) -> None:
+        """Ours: the event in work goes to the deployment's late topic, where it has one, with its key and event time.
+
+        Raises DataError for a record that is not one of the event's input.
+        """
+        if self.late is not None and self._origin is not None:
+            outgoing = self.late.message(event, self._origin, self.message)
+            self._lane.check(outgoing)
+            self.effects.publish(outgoing)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -33,8 +33,9 @@ _log = logging.getLogger(__name__)
 class Courier:
     """Of one partition's outbox. `check` is for the loop's thread, `deliver` for the committer's."""
 
-    def __init__(self, client: pulsar.Client, name: str) -> None:
-        """`name` is the producers' fixed name."""
+    def __init__(self, client: pulsar.Client, name: str, schema_of: Callable[[str], Any] = lambda _topic: None) -> None:
+        """`name` is the producers' fixed name; `schema_of(topic)` the pulsar schema to attach, or None for bytes."""
+        self._schema_of = schema_of
         self._client = client
         self._name = name
         self._partitions: dict[str, list[str]] = {}
@@ -79,6 +80,7 @@ class Courier:
             partitions = self._client.get_topic_partitions(topic)
             for partition in partitions:
                 if partition not in self._producers:
+                    schema = self._schema_of(partition)
                     self._producers[partition] = self._client.create_producer(
                         partition,
                         producer_name=self._name,
@@ -87,5 +89,6 @@ class Courier:
                         block_if_queue_full=True,
                         send_timeout_millis=0,
                         initial_sequence_id=1,
+                        **({} if schema is None else {"schema": schema}),
                     )
             self._partitions[topic] = partitions

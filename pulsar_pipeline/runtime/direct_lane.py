@@ -31,6 +31,9 @@ class DirectLane:
         with refused(message.topic):
             self._sink.open(message.topic)
 
+    def fired(self) -> None:
+        """Timers live in memory, as all state here does."""
+
     def reached(self, turn: Turn, count: int) -> None:
         if count > turn.done:
             self._done[turn.origin.full_name] = turn.messages[count - 1]

@@ -8,15 +8,16 @@ from pulsar_pipeline.runtime.turn import Lane
 
 
 class Effects:
-    """Values, counters and messages of one event over the state it sees: applied together, or forgotten together."""
+    """Values, counters, timers and messages of one event over the state it sees: applied together or forgotten."""
 
-    __slots__ = ("_counters", "_messages", "_output_topic", "_values", "any")
+    __slots__ = ("_counters", "_messages", "_output_topic", "_timers", "_values", "any")
 
     def __init__(self, output_topic: str) -> None:
         """What is published to `output_topic` by hand counts as the event's output."""
         self._output_topic = output_topic
         self._values: dict[str, bytes | None] = {}
         self._counters: dict[str, int | None] = {}
+        self._timers: dict[str, int | None] = {}
         self._messages: list[Outgoing] = []
         self.any = False
         """Whether there is anything to apply."""
@@ -38,6 +39,11 @@ class Effects:
 
     def delete_counter(self, key: str) -> None:
         self._counters[key] = None
+        self.any = True
+
+    def set_timer(self, name: str, at_ms: int | None) -> None:
+        """None deletes. Raises DataError for a name that no state can hold."""
+        self._timers[checked_key(name)] = at_ms
         self.any = True
 
     def publish(self, message: Outgoing) -> None:
@@ -62,6 +68,11 @@ class Effects:
                 state.delete_counter(key)
             else:
                 state.set_counter(key, count)
+        for name, at_ms in self._timers.items():
+            if at_ms is None:
+                state.timers.delete(name)
+            else:
+                state.timers.set(name, at_ms)
 
     def apply_messages(self, lane: Lane) -> None:
         for message in self._messages:
@@ -75,5 +86,6 @@ class Effects:
         if self.any:
             self._values.clear()
             self._counters.clear()
+            self._timers.clear()
             self._messages.clear()
             self.any = False

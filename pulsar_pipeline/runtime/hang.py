@@ -9,6 +9,7 @@ from typing import Any
 
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.firing import TimerEvent
 from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.health import Health
 from pulsar_pipeline.runtime.sink import Sink
@@ -35,6 +36,9 @@ def end_hung_instance(
         text = f"no answer within {timeout_s:g} s"
         _log.critical("the function hangs: %s\n%s", text, stack)
         health.not_running(f"the function hangs: {text}")
+        if isinstance(message, TimerEvent):  # no event to set aside: it fires again at the next start
+            logging.shutdown()
+            os._exit(EXIT_HUNG)
         # Straight to its topic: the event's partition may be half changed, so no commit may come any more.
         sink.send(dead_letters.letter(message, partitions[message.topic_name()], Reason.HUNG, text))
         sink.flush()

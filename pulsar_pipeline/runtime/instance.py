@@ -18,8 +18,8 @@ from tenacity import (
 )
 
 from pulsar_pipeline.clock import SystemClock
-from pulsar_pipeline.errors import InstanceError, PipelineError
-from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.errors import ClusterError, InstanceError, PipelineError
+from pulsar_pipeline.names import PARTITION_SUFFIX, parse_topic
 from pulsar_pipeline.runtime import loop, orphan, secrets
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.bundle import Bundle, open_bundle
@@ -32,6 +32,7 @@ from pulsar_pipeline.runtime.exposition import InstanceCollector, serve_metrics
 from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.hang import end_hung_instance
 from pulsar_pipeline.runtime.health import Health
+from pulsar_pipeline.runtime.late import LateTopic, inputs_of_late
 from pulsar_pipeline.runtime.logs import LogTopic
 from pulsar_pipeline.runtime.processor import Halted, Output, Steps, Tolerance
 from pulsar_pipeline.runtime.promise import keep, state_key
@@ -40,7 +41,8 @@ from pulsar_pipeline.runtime.source import Source, input_partitions
 from pulsar_pipeline.runtime.stats import Stats
 from pulsar_pipeline.runtime.stop import StopSignal
 from pulsar_pipeline.runtime.watchdog import InWork, Watchdog
-from pulsar_pipeline.runtime.way import Function, way_of
+from pulsar_pipeline.runtime.way import Function, has_timers, way_of
+from pulsar_pipeline.schemas.schema import Schema
 from pulsar_pipeline.schemas.wire import wire_schema
 from pulsar_pipeline.settings import Settings
 
@@ -93,8 +95,10 @@ class Instance:
             logging.getLogger().addHandler(LogTopic(client, self._config.log_topic, self._arguments.instance_id))
         bundle = self._until_it_stands(lambda: open_bundle(self._arguments.package, self._settings.cache / "unpacked"))
         schemas = FunctionSchemas(bundle.src, bundle.manifest)
-        sink = Sink(client, self._schema_by_topic(schemas))
+        late = self._until_it_stands(lambda: self._late_inputs(client, schemas))
+        sink = Sink(client, self._schema_by_topic(schemas, late))
         context = self._context(bundle, client, sink)
+        context.late = LateTopic(self._config.late.topic, late) if self._config.late else None
         function = self._until_it_stands(lambda: bundle.construct(context))
         context.prepared()
         if self._config.guarantee == "exactly_once":  # asked for here, where waiting for it holds no partitions
@@ -127,6 +131,7 @@ class Instance:
             source,
             wire_schema(schemas.output) if schemas.output else None,
             self._settings.function_tokens,
+            context.get_processing_time if has_timers(function) else None,
         )
         partitions = {partition.full_name: partition for partition in self._partitions}
         steps = Steps(
@@ -190,11 +195,29 @@ class Instance:
         encode = output_encoder(schemas)
         return None if self._config.output is None or encode is None else Output(encode, schemas.output_key)
 
-    def _schema_by_topic(self, schemas: FunctionSchemas) -> Callable[[str], Any]:
-        """The output's producers carry its Avro schema; all others send bytes."""
-        schema = wire_schema(schemas.output) if schemas.output else None
-        prefix = f"{self._config.output.topic}-partition-" if self._config.output else None
-        return lambda topic: schema if prefix and topic.startswith(prefix) else None
+    def _late_inputs(self, client: pulsar.Client, schemas: FunctionSchemas) -> dict[str, Schema]:
+        """The inputs whose events the late topic takes; empty where there is none. Raises InstanceError."""
+        late = self._config.late
+        if late is None:
+            return {}
+        try:
+            inputs = inputs_of_late(client, late.topic, schemas.inputs)
+        except ClusterError as error:
+            raise InstanceError(f"cannot look up the schema of late events: {error}") from error
+        if not inputs:
+            raise InstanceError(
+                f"{late.topic} has the schema of no input", mend="give it the schema file of the function's input"
+            )
+        return inputs
+
+    def _schema_by_topic(self, schemas: FunctionSchemas, late: Mapping[str, Schema]) -> Callable[[str], Any]:
+        """Producers of outputs and late events carry their Avro schemas; all others send bytes."""
+        known: dict[str, Any] = {}
+        if self._config.output and schemas.output:
+            known[self._config.output.topic] = wire_schema(schemas.output)
+        if self._config.late and late:
+            known[self._config.late.topic] = wire_schema(next(iter(late.values())))
+        return lambda topic: known.get(topic.rpartition(PARTITION_SUFFIX)[0] or topic)
 
     def _open_outputs(self, sink: Sink) -> None:
         """Producers at start: a missing output or permission is told now, not with the first event."""

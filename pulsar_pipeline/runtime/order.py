@@ -1,4 +1,8 @@
-"""In which order an owner processes the events of its partition's inputs. Pure."""
+"""In which order an owner processes the events of its partition's inputs, and its timers. Pure.
+
+A timer that fires is an event among the others: the record of the first processing has it in its place, and so it
+fires there again after a crash, whatever the clock says.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,25 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from operator import lt
-from typing import Any
+from typing import Any, NamedTuple
 
 from pulsar_pipeline.runtime.event import position_at
 from pulsar_pipeline.statelog.records import Position
 
 _BEFORE_ALL = Position(-1, -1, -1)
 
-_Item = tuple[str, Position, Any]
+
+class Fire(NamedTuple):
+    """Stands for an event where it is a timer's turn."""
+
+    number: int
+    """Of the timer's setting."""
+
+
+Event = tuple[str, Position, Any]
 """Input, position, message."""
+
+Item = Event | Fire
 
 
 def input_numbers(inputs: Iterable[str]) -> dict[str, int]:
@@ -25,15 +39,16 @@ def input_numbers(inputs: Iterable[str]) -> dict[str, int]:
 class Sequencer:
     """Puts a partition's events into the order of their first processing, as far as that is known; then as they come.
 
-    Events already processed are left out. `recorded` are the inputs, by number, still to be replayed.
+    Events already processed are left out. `recorded` are the inputs, by number, still to be replayed, and timers as
+    `statelog.runs.expand` gives them: until they are through, timers fire where it says so and nowhere else.
     """
 
     def __init__(self, numbers: Mapping[str, int], positions: Mapping[str, Position], recorded: Iterable[int]) -> None:
         self._numbers = numbers
         self._seen = dict(positions)
         self._recorded = deque(recorded)
-        self._held: dict[int, deque[_Item]] = {number: deque() for number in numbers.values()}
-        self._arrived: deque[_Item] = deque()
+        self._held: dict[int, deque[Event]] = {number: deque() for number in numbers.values()}
+        self._arrived: deque[Event] = deque()
 
     @property
     def replaying(self) -> bool:
@@ -55,8 +70,8 @@ class Sequencer:
         self._seen[name] = seen
         return fresh
 
-    def offer(self, name: str, position: Position, message: Any) -> list[_Item]:
-        """The events that are now due, as (input, position, message)."""
+    def offer(self, name: str, position: Position, message: Any) -> list[Item]:
+        """What is now due."""
         seen = self._seen.get(name)
         if seen is not None and position <= seen:
             return []
@@ -66,12 +81,16 @@ class Sequencer:
             return [item]
         self._held[self._numbers[name]].append(item)
         self._arrived.append(item)
-        return self._due()
+        return self.due()
 
-    def _due(self) -> list[_Item]:
-        due: list[_Item] = []
-        while self._recorded and self._held[self._recorded[0]]:
-            due.append(self._held[self._recorded.popleft()].popleft())
+    def due(self) -> list[Item]:
+        """What is due without one more event: timers that fired before the first event behind the commit."""
+        due: list[Item] = []
+        if not self._recorded:
+            return due
+        while self._recorded and (self._recorded[0] < 0 or self._held[self._recorded[0]]):
+            number = self._recorded.popleft()
+            due.append(Fire(-number) if number < 0 else self._held[number].popleft())
         if not self._recorded:
             done = {id(item) for item in due}
             waiting = {id(item) for held in self._held.values() for item in held}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,14 +23,21 @@ from pulsar_pipeline.statelog.stamp import stamp_prefix
 class OwnerLane:
     """One owner at work. Used by the loop's thread."""
 
-    def __init__(self, owner: Owner, outlet: Outlet | None, name: str, client: pulsar.Client) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        outlet: Outlet | None,
+        name: str,
+        client: pulsar.Client,
+        schema_of: Callable[[str], Any] = lambda _topic: None,
+    ) -> None:
         """`outlet` leads to the output's partition; None for a deployment without output. `name` begins the names of
-        the producers for other topics."""
+        the producers for other topics, `schema_of(topic)` is what these attach."""
         self.owner = owner
         self.outbox = Outbox(owner.state)
         self._outlet = outlet
         self._prefix = stamp_prefix(owner.epoch, owner.incarnation)
-        self._courier = Courier(client, f"{name}#{self.outbox.name}")
+        self._courier = Courier(client, f"{name}#{self.outbox.name}", schema_of)
 
     @property
     def state(self) -> PartitionState:
@@ -56,6 +63,9 @@ class OwnerLane:
 
     def publish(self, message: Outgoing) -> None:
         self.outbox.add(message)
+
+    def fired(self) -> None:
+        self.owner.processed += 1
 
     def reached(self, turn: Turn, count: int) -> None:
         if count == turn.done:

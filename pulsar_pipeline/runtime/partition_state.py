@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pulsar_pipeline.errors import InstanceError
+from pulsar_pipeline.online.timers import Timer, TimerQueue
 from pulsar_pipeline.runtime.state import checked_key
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
 
-_VALUE, _COUNTER, _OBJECT, _LINEAGE = "v:", "c:", "o:", "l:"
-"""Key spaces: bytes, counters, live objects in pickled form, and how far stamped inputs are. The platform's own parts
-keep what they need beside these, by `keep`."""
+_VALUE, _COUNTER, _OBJECT, _LINEAGE, _TIMER = "v:", "c:", "o:", "l:", "t:"
+"""Key spaces: bytes, counters, live objects in pickled form, how far stamped inputs are, and when timers are due. The
+platform's own parts keep what they need beside these, by `keep`."""
 
 LIVE_BYTES = 128_000_000
 """Most bytes of objects that stay live between commits, as pickled; others are made anew from their bytes when used."""
+
+_NEXT_TIMER = "n:timer"
+"""The number of the next setting of a timer."""
 
 _NONE: Any = object()
 
@@ -31,6 +35,11 @@ class PartitionState:
         self._touched: set[str] = set()
         self._sizes: dict[str, int] = {}
         self._live, self._most_live = 0, live_bytes
+        self.timers = TimerQueue(
+            [_timer(name, value) for name, value in self.kept(_TIMER)],
+            int(values.get(_NEXT_TIMER, b"1")),
+            self._keep_timer,
+        )
 
     def get(self, key: str) -> bytes | None:
         return self._values.get(_VALUE + key)
@@ -65,6 +74,13 @@ class PartitionState:
             self._objects.move_to_end(key)
         return found
 
+    def delete_object(self, key: str) -> None:
+        """Nothing where there is none."""
+        self._objects.pop(key, None)
+        self._touched.discard(key)
+        self._live -= self._sizes.pop(key, 0)
+        self.drop(_OBJECT + key)
+
     def lineage(self, name: str) -> Lineage:
         """How far a stamped input has come."""
         stored = self._values.get(_LINEAGE + name)
@@ -81,6 +97,13 @@ class PartitionState:
     def drop(self, key: str) -> None:
         if self._values.pop(key, None) is not None:
             self._changed.add(key)
+
+    def _keep_timer(self, name: str, timer: Timer | None) -> None:
+        if timer is None:
+            self.drop(_TIMER + name)
+        else:
+            self.keep(_TIMER + name, b"%d.%d" % (timer.at_ms, timer.number))
+            self.keep(_NEXT_TIMER, b"%d" % self.timers.following)
 
     def kept(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         """What stands in a key space, by the rest of the key. Looks at every key: for an owner's start."""
@@ -117,3 +140,8 @@ def _pickled(key: str, found: Any) -> bytes:
             f"{key} cannot be stored: {type(error).__name__}: {error}",
             mend="what is in Models has to be picklable; `exactly_once` stores it with every commit",
         ) from error
+
+
+def _timer(name: str, value: bytes) -> Timer:
+    at_ms, number = value.split(b".")
+    return Timer(int(at_ms), name, int(number))

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pulsar_pipeline.errors import DataError, TransientError
 from pulsar_pipeline.online.answers import Answer, Record, answers_of, key_of
+from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
 from pulsar_pipeline.runtime.decoding import Decode
 from pulsar_pipeline.runtime.failures import describe
@@ -128,6 +129,15 @@ class Steps:
             return
         _log.warning("the function failed on %s", turn.origin.full_name, exc_info=error)
         self._set_aside(turn, message, Reason.FAILED, describe(error), counts)
+
+    def timer_failed(self, timer: Timer, error: BaseException, counts: Counts) -> None:
+        """There is no event to set aside: the timer is gone. Raises Halted where that ends the stream."""
+        text = f"timer {timer.name}: {error if isinstance(error, DataError) else describe(error)}"
+        _log.warning("on_timer failed: %s", text, exc_info=error)
+        counts.user_exceptions += 1
+        self._stats.user_failure(f"{Reason.FAILED}: {text}")
+        if self._tolerance.on_error == "stop":
+            raise Halted(f"{Reason.FAILED}: {text}")
 
     def hung(self, turn: Turn, message: Any, timeout_s: float, counts: Counts) -> None:
         self._set_aside(turn, message, Reason.HUNG, f"no answer within {timeout_s:g} s", counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,15 +52,18 @@ def keep(
     source: Source,
     output_schema: Any,
     keys: Path | None,
+    timers: Callable[[], int] | None,
 ) -> Guarantee:
-    """The guarantee of a deployment, ready for the loop. Raises InstanceError, StateLogError."""
-    match arguments.config.guarantee:
+    """The guarantee of a deployment, ready for the loop. `timers` is the clock of timers, in milliseconds; None for a
+    function that has none. Raises InstanceError, StateLogError."""
+    config = arguments.config
+    match config.guarantee:
         case "at_most_once":
-            return AtMostOnce(_direct(arguments.config, partitions, sink), sink.flush, source.acknowledge)
+            return AtMostOnce(_direct(config, partitions, sink, timers), sink.flush, source.acknowledge)
         case "at_least_once":
-            return AtLeastOnce(_direct(arguments.config, partitions, sink), sink.flush, source.acknowledge)
+            return AtLeastOnce(_direct(config, partitions, sink, timers), sink.flush, source.acknowledge)
         case "exactly_once":
-            return _exactly_once(client, arguments, partitions, sink, source, output_schema, keys)
+            return _exactly_once(client, arguments, partitions, sink, source, output_schema, keys, timers)
         case other:
             raise InstanceError(f"unknown guarantee {other!r}", mend="deploy again with this version")
 
@@ -78,12 +81,13 @@ def state_key(arguments: Arguments, keys: Path | None) -> bytes:
         raise InstanceError(error.what, where=error.where, mend=error.mend) from error
 
 
-def _direct(config: InstanceConfig, partitions: Sequence[InputPartition], sink: Sink) -> DirectTurns:
-    state = MemoryState()  # one for the whole instance
+def _direct(
+    config: InstanceConfig, partitions: Sequence[InputPartition], sink: Sink, timers: Callable[[], int] | None
+) -> DirectTurns:
     by_name = {owned.full_name: owned for owned in partitions}
     numbers = sorted({owned.partition for owned in partitions})
-    lanes = {number: DirectLane(_outlet(config, number, sink), sink, state) for number in numbers}
-    return DirectTurns(lanes, by_name, StampedInputs(by_name, lambda _partition: ANYWHERE))
+    lanes = {number: DirectLane(_outlet(config, number, sink), sink, MemoryState()) for number in numbers}
+    return DirectTurns(lanes, by_name, StampedInputs(by_name, lambda _partition: ANYWHERE), timers)
 
 
 def _exactly_once(
@@ -94,6 +98,7 @@ def _exactly_once(
     source: Source,
     output_schema: Any,
     keys: Path | None,
+    timers: Callable[[], int] | None,
 ) -> Guarantee:
     config = arguments.config
     if config.state_topic is None:
@@ -110,15 +115,17 @@ def _exactly_once(
         log.claim()
         output = _output_partition(config, partition)
         owner = recover(client, log, partition, numbers, output, output_schema)
-        lanes[partition] = OwnerLane(owner, _outlet(config, partition, sink), f"{function}/{partition}", client)
+        lanes[partition] = OwnerLane(
+            owner, _outlet(config, partition, sink), f"{function}/{partition}", client, sink.schema_of
+        )
         logs[partition] = log
     by_name = {owned.full_name: owned for owned in partitions}
-    # Without outputs nobody sees in which order inputs were taken, and with one input there is no order.
-    noted = numbers if config.output and len(numbers) > 1 else {}
+    # Without outputs nobody sees in which order inputs and timers were taken, and one input alone has no order.
+    noted = numbers if config.output and (len(numbers) > 1 or timers is not None) else {}
     skipped = hung_before(client, config.dead_letter_topic, lanes)
     return ExactlyOnce(
         lanes,
-        Admission(lanes, by_name, noted, skipped),
+        Admission(lanes, by_name, noted, skipped, timers),
         Committer(logs, sink.flush, source.acknowledge, _fenced),
     )
 

@@ -28,7 +28,7 @@ class Sink:
     def __init__(self, client: pulsar.Client, schema_of: Callable[[str], Any] | None = None) -> None:
         """`schema_of(topic)` gives the pulsar schema to attach, or None for bytes."""
         self._client = client
-        self._schema_of = schema_of or (lambda _topic: None)
+        self.schema_of = schema_of or (lambda _topic: None)
         self._producers: dict[str, Any] = {}
         self._outlets: dict[str, Outlet] = {}
         self._stored_bytes = 0
@@ -47,7 +47,7 @@ class Sink:
         """The producer for `topic`; opening it early makes a missing topic or permission known at start."""
         if topic not in self._producers:
             options: dict[str, Any] = {}
-            if (schema := self._schema_of(topic)) is not None:
+            if (schema := self.schema_of(topic)) is not None:
                 options["schema"] = schema
             self._producers[topic] = self._client.create_producer(
                 topic,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from pulsar_pipeline.errors import DataError
+from pulsar_pipeline.online.timers import TimerQueue
 
 MAX_KEY = 10_000
 """Characters of a state key."""
@@ -28,6 +29,13 @@ class StateStore(Protocol):
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         """The live object of a key, made by `factory` at first use; whatever is done to it is part of the state."""
 
+    def delete_object(self, key: str) -> None:
+        """Nothing where there is none."""
+
+    @property
+    def timers(self) -> TimerQueue:
+        """Those that are set; part of the state."""
+
 
 class MemoryState:
     """State in this process's memory."""
@@ -36,6 +44,7 @@ class MemoryState:
         self._values: dict[str, bytes] = {}
         self._counters: dict[str, int] = {}
         self._objects: dict[str, Any] = {}
+        self.timers = TimerQueue()
 
     def get(self, key: str) -> bytes | None:
         return self._values.get(key)
@@ -59,6 +68,9 @@ class MemoryState:
         if key not in self._objects:
             self._objects[key] = factory()
         return self._objects[key]
+
+    def delete_object(self, key: str) -> None:
+        self._objects.pop(key, None)
 
 
 def checked_key(key: str) -> str:

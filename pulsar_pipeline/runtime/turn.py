@@ -11,6 +11,9 @@ from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.state import StateStore
 from pulsar_pipeline.statelog.lineage import Lineage
 
+ALL_DUE = 0
+"""All timers whose time has come. Numbers begin with 1."""
+
 
 class Lane(Protocol):
     """One owned partition under a guarantee: its state, its output, its way to other topics.
@@ -32,6 +35,9 @@ class Lane(Protocol):
     def publish(self, message: Outgoing) -> None:
         """A message of the event in work for another topic, dead letters included; it was checked."""
 
+    def fired(self) -> None:
+        """A timer has fired, and what it did is part of the state."""
+
     def reached(self, turn: Turn, count: int) -> None:
         """The first `count` events of a turn are done; told before a commit, and at the turn's end."""
 
@@ -45,10 +51,13 @@ class Turn:
     messages: Sequence[Any]
     lineages: Sequence[Lineage | None] = ()
     """Of a stamped input: how far it has come with each event."""
-    note: Callable[[], None] | None = None
-    """To be called before each event, where the order of several inputs is taken down."""
+    note: Callable[..., None] | None = None
+    """To be called before each event, where the order of several inputs is taken down; of a timer with its number."""
     skip: bool = False
     """They count as done, but must not be processed: they hung the function before, and are dead letters."""
+    fires: int | None = None
+    """No events, but timers of the lane: the one of this number, which fired here before a crash, or with ALL_DUE those
+    whose time has come."""
     done: int = 0
     """How many the lane has been told of."""
 

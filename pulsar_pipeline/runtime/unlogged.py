@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
-from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.runtime.turn import ALL_DUE, Turn
 
 
 class DirectTurns:
     """What is received, as turns; of stamped inputs what counts."""
 
     def __init__(
-        self, lanes: Mapping[int, DirectLane], partitions: Mapping[str, InputPartition], stamped: StampedInputs
+        self,
+        lanes: Mapping[int, DirectLane],
+        partitions: Mapping[str, InputPartition],
+        stamped: StampedInputs,
+        now_ms: Callable[[], int] | None = None,
     ) -> None:
+        """`now_ms` is the clock of timers; None for a function that has none."""
         self.lanes = lanes
         self._partitions = partitions
         self._stamped = stamped
+        self._now_ms = now_ms
+        self._any_input = {each.partition: each for each in partitions.values()}
 
     def of(self, messages: Sequence[Any]) -> list[Turn]:
         groups: dict[str, list[Any]] = {}
         for message, _ in self._stamped.those_that_count(messages):
             groups.setdefault(message.topic_name(), []).append(message)
-        return [self._turn(self._partitions[name], group) for name, group in groups.items()]
+        turns = [self._turn(self._partitions[name], group) for name, group in groups.items()]
+        if self._now_ms is not None:
+            turns += self._timers(self._now_ms())
+        return turns
+
+    def _timers(self, now_ms: int) -> Iterator[Turn]:
+        for partition, lane in self.lanes.items():
+            if lane.state.timers.due(now_ms):
+                yield Turn(lane, self._any_input[partition], (), fires=ALL_DUE)
 
     def _turn(self, origin: InputPartition, messages: Sequence[Any]) -> Turn:
         return Turn(self.lanes[origin.partition], origin, messages)

@@ -84,13 +84,14 @@ def writer_lookup(client: pulsar.Client, topic: str) -> Callable[[int], Schema]:
     def lookup(schema_version: int) -> Schema:
         schema = known.get(schema_version)
         if schema is None:
-            schema = known[schema_version] = _fetch(client, topic, schema_version)
+            schema = known[schema_version] = schema_of_version(client, topic, schema_version)
         return schema
 
     return lookup
 
 
-def _fetch(client: Any, topic: str, version: int) -> Schema:
+def schema_of_version(client: Any, topic: str, version: int) -> Schema:
+    """A version of a topic's schema, counted from 0. Raises DataError where there is none, ClusterError."""
     if version == NO_VERSION:
         raise DataError("the message was sent without a schema", where=topic, mend="send with the topic's schema")
     info = _schema_info(client, topic, version)

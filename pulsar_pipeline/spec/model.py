@@ -291,8 +291,10 @@ class Tenant(Root):
 
     @property
     def deduplicated(self) -> frozenset[str]:
-        """Namespaces of outputs and dead letters of exactly-once deployments: brokers have to drop repeats there."""
-        return frozenset(self.written_exactly_once) | {each.namespace for each in self.exactly_once.values()}
+        """Namespaces of outputs, dead letters and late events of exactly-once deployments: brokers have to drop repeats
+        there."""
+        late = {each.late.partition("/")[0] for each in self.exactly_once.values() if each.late is not None}
+        return frozenset(self.written_exactly_once) | {each.namespace for each in self.exactly_once.values()} | late
 
     @property
     def functions_role(self) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from pulsar_pipeline.errors import InstanceError
-from pulsar_pipeline.online.rehearsal import Event, EventError, Output
+from pulsar_pipeline.online.rehearsal import Event, EventError, Output, Wait
 from pulsar_pipeline.testkit.difference import difference, stored_difference
 from pulsar_pipeline.testkit.run import START, Conditions, Run
 from pulsar_pipeline.testkit.subject import Subject
@@ -17,10 +17,10 @@ _CHANCE = (
     "it answers otherwise to the same events without any crash: random numbers without a seed from the config, the "
     "clock, or the order of a set"
 )
-_KINDS = {"v": "state", "c": "counter", "o": "object"}
+_KINDS = {"v": "state", "c": "counter", "o": "object", "t": "timer"}
 
 
-def check(subject: Subject, events: Sequence[Event], conditions: Conditions, most: int, seed: int) -> Results:
+def check(subject: Subject, events: Sequence[Event | Wait], conditions: Conditions, most: int, seed: int) -> Results:
     """Without a crash, with one after each event (`most` of them, drawn by `seed`), and with all of them in one run.
     Raises AssertionError at the first difference."""
     changed: set[str] = set()
@@ -53,6 +53,7 @@ def _differences(expected: Results, found: Results) -> Iterator[str]:
             yield f"output {number}: expected {_output(one)}, found {_output(other)}{_at(one, other)}"
     yield from _of_lists("output", [*map(_output, expected.outputs)], [*map(_output, found.outputs)], counts=True)
     yield from _of_lists("published message", expected.published, found.published)
+    yield from _of_lists("late event", expected.late, found.late)
     yield from _of_states(expected.states, found.states)
 
 

@@ -6,13 +6,14 @@ import pickle
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 
 from pulsar_pipeline.ingest.partition import Partitioner
 from pulsar_pipeline.online.memory import MemoryContext
 from pulsar_pipeline.online.models import Models
-from pulsar_pipeline.online.rehearsal import Event, Outcome, Rehearsal
+from pulsar_pipeline.online.rehearsal import Event, Outcome, Rehearsal, Wait
 from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.testkit.subject import Subject
 from pulsar_pipeline.testkit.world import Results, World
@@ -44,7 +45,7 @@ class Run:
     """One run of a subject; call it inside `opened`."""
 
     def __init__(
-        self, subject: Subject, events: Sequence[Event], conditions: Conditions, crashes: Iterable[int] = ()
+        self, subject: Subject, events: Sequence[Event | Wait], conditions: Conditions, crashes: Iterable[int] = ()
     ) -> None:
         """`crashes` are the positions of events right after which a process dies, START for before the first. An event
         may be named several times."""
@@ -53,6 +54,7 @@ class Run:
         self._conditions = conditions
         self._crashes = Counter(crashes)
         self._partitions = _partitions_of(events, conditions.partitions)
+        self._clock = _clock_of(events)
         self._world = World.of(conditions.partitions or 1)
 
     def results(self, changed: set[str] | None = None) -> Results:
@@ -77,6 +79,7 @@ class Run:
             return False
         at = self._world.position
         while at < len(self._events):
+            self._fire(process, at)
             for outcome in self._outcomes(process, at):
                 process.take(outcome)
                 at += 1
@@ -88,6 +91,12 @@ class Run:
         process.commit(at, store=self._conditions.commit_every is not None)
         return True
 
+    def _fire(self, process: _Process, at: int) -> None:
+        process.context.now_ms = self._clock[at]
+        for number, state in enumerate(process.states):
+            for outcome in process.rehearsal.fire(at, number, state):
+                process.take(outcome)
+
     def _dies(self, event: int) -> bool:
         if not self._crashes[event]:
             return False
@@ -95,8 +104,10 @@ class Run:
         return True
 
     def _outcomes(self, process: _Process, at: int) -> list[Outcome]:
-        end = at + 1
-        if process.rehearsal.takes_many:
+        end, event = at + 1, self._events[at]
+        if isinstance(event, Wait):
+            return [Outcome()]
+        if process.rehearsal.takes_many and not process.rehearsal.has_timers:  # these fire between events
             every = self._conditions.commit_every or len(self._events)
             most = min(at + self._conditions.batch, self._world.position + every, len(self._events))
             while end < most and self._kind(end) == self._kind(at):
@@ -104,11 +115,13 @@ class Run:
         partition = self._partitions[at]
         state = process.states[partition or 0]
         if end == at + 1:
-            return [process.rehearsal.one(at, self._events[at], partition, state)]
-        return process.rehearsal.many(at, self._events[at:end], partition, state)
+            return [process.rehearsal.one(at, event, partition, state)]
+        batch = [each for each in self._events[at:end] if isinstance(each, Event)]
+        return process.rehearsal.many(at, batch, partition, state)
 
     def _kind(self, at: int) -> tuple[str, int | None]:
-        return self._events[at].input, self._partitions[at]
+        event = self._events[at]
+        return ("" if isinstance(event, Wait) else event.input), self._partitions[at]
 
 
 class _Process:
@@ -119,7 +132,7 @@ class _Process:
         self.numbers = list(world.numbers)
         self._world = world
         self._errors = len(world.errors)
-        self._context = MemoryContext(
+        self.context = MemoryContext(
             name=subject.name,
             inputs=subject.inputs,
             config={**subject.defaults, **conditions.config},
@@ -128,7 +141,7 @@ class _Process:
         )
         self._taken: list[Outcome] = []
         self._function = subject.construct()
-        self.rehearsal = Rehearsal(self._function, subject.codecs, self._context)
+        self.rehearsal = Rehearsal(self._function, subject.codecs, self.context)
         self._attributes = _attributes(self._function)
 
     def take(self, outcome: Outcome) -> None:
@@ -143,17 +156,21 @@ class _Process:
         world = self._world
         if store:
             for state, stored in zip(self.states, world.states, strict=True):
-                stored |= {key: value for key, value in state.snapshot().items() if value is not None}
-                for key in stored.keys() - state.everything().keys():
-                    del stored[key]
+                for key, value in state.snapshot().items():
+                    if value is None:
+                        stored.pop(key, None)
+                    else:
+                        stored[key] = value
         world.position, world.numbers = position, list(self.numbers)
         world.errors += [outcome.error for outcome in self._taken if outcome.error]
-        world.published += self._context.published
-        for name, values in self._context.metrics.items():
+        world.published += self.context.published
+        world.late += self.context.late
+        for name, values in self.context.metrics.items():
             world.metrics.setdefault(name, []).extend(values)
         self._taken.clear()
-        self._context.published.clear()
-        self._context.metrics.clear()
+        self.context.published.clear()
+        self.context.late.clear()
+        self.context.metrics.clear()
 
     def changed_attributes(self) -> set[str]:
         """Attributes of the function object that are not as `setup` left them."""
@@ -186,9 +203,21 @@ def _attributes(function: Any) -> dict[str, bytes]:
     return found
 
 
-def _partitions_of(events: Collection[Event], partitions: int | None) -> list[int | None]:
+def _clock_of(events: Iterable[Event | Wait]) -> list[int]:
+    """Before each event the time: the latest that an event had, that one included, and what was waited since."""
+    now, times = 0, []
+    for event in events:
+        if isinstance(event, Wait):
+            now += event.span // timedelta(milliseconds=1)
+        else:
+            now = max(now, event.event_time_ms or 0)
+        times.append(now)
+    return times
+
+
+def _partitions_of(events: Collection[Event | Wait], partitions: int | None) -> list[int | None]:
     """As the product sends them: by key, those without one in turn."""
     if partitions is None:
         return [None] * len(events)
     choose = Partitioner(partitions)
-    return [choose(event.key) for event in events]
+    return [None if isinstance(event, Wait) else choose(event.key) for event in events]

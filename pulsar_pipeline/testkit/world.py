@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pulsar_pipeline.online.memory import Published
 from pulsar_pipeline.online.rehearsal import EventError, Output
@@ -30,6 +31,8 @@ class Results:
     """Each metric's values in order."""
     published: list[Published]
     errors: list[EventError]
+    late: list[Any] = field(default_factory=list)
+    """Events that went to the late topic."""
     states: list[Mapping[str, bytes]] = field(default_factory=list)
     """Of each partition what the last commit holds, by key: `v:` a value, `c:` a counter, `o:` a pickled object of
     `Models`. Empty in a run without commits."""
@@ -54,6 +57,7 @@ class World:
     """Events that the last commit covers."""
     outputs: list[Output] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
+    late: list[Any] = field(default_factory=list)
     errors: list[EventError] = field(default_factory=list)
     metrics: dict[str, list[float]] = field(default_factory=dict)
     contradictions: list[Contradiction] = field(default_factory=list)
@@ -78,7 +82,9 @@ class World:
             self.contradictions += [Contradiction(output, None) for output in topic[made:]]
         last = {name: values[-1] for name, values in self.metrics.items()}
         states: list[Mapping[str, bytes]] = list(self.states)
-        return Results(self.outputs, last, self.metrics, self.published, self.errors, states, self.contradictions)
+        return Results(
+            self.outputs, last, self.metrics, self.published, self.errors, self.late, states, self.contradictions
+        )
 
 
 def same_output(one: Output, other: Output) -> bool:

@@ -14,7 +14,6 @@ from river import stats
 
 from pulsar_pipeline.errors import DataError, InstanceError
 from pulsar_pipeline.online.answers import Answer
-from pulsar_pipeline.online.memory import MemoryContext
 from pulsar_pipeline.online.session_windows import SessionWindows
 from pulsar_pipeline.online.windowing import Windows
 from pulsar_pipeline.online.windows import SlidingWindows, TumblingWindows
@@ -180,15 +179,31 @@ def test_a_function_may_do_otherwise_with_late_events() -> None:
     assert (told_late, context.late) == ([{"n": 1}], [])
 
 
+class StockContext:
+    """What windows use of a context that keeps no objects."""
+
+    def __init__(self) -> None:
+        self.partition = 0
+        self.metrics: dict[str, float] = {}
+
+    def get_current_message_topic_name(self) -> str:
+        return f"persistent://t/n/readings-partition-{self.partition}"
+
+    def record_metric(self, name: str, value: float) -> None:
+        self.metrics[name] = value
+
+
 def test_partitions_have_watermarks_of_their_own_where_no_state_is_kept() -> None:
-    context = MemoryContext(inputs=("readings",))
+    context = StockContext()
     windows = TumblingWindows(context, int, lambda n, _: n + 1, size=ms(10))
-    context.current.topic = "persistent://t/n/readings-partition-0"
     windows.add("a", {}, context, at=1_000)
-    context.current.topic = "persistent://t/n/readings-partition-1"
+    context.partition = 1
     windows.add("b", {}, context, at=5)
     assert context.metrics == {}
     assert [(window.key, window.value) for window in windows.add("b", {}, context, at=10)] == [("b", 1)]
+    context.partition = 0
+    windows.add("b", {}, context, at=10)
+    assert context.metrics == {"windows_late_events": 1}
 
 
 def test_a_value_that_does_not_fit_leaves_no_window_behind() -> None:

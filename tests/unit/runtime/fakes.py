@@ -118,6 +118,7 @@ class FakeLane:
         self.outputs: list[Sent] = []
         self.published: list[Outgoing] = []
         self.told: list[int] = []
+        self.fires = 0
 
     def emit(self, payload: bytes, key: str | None, event_time_ms: int | None) -> None:
         self.outputs.append(Sent(payload, key, event_time_ms))
@@ -126,6 +127,9 @@ class FakeLane:
 
     def publish(self, message: Outgoing) -> None:
         self.published.append(message)
+
+    def fired(self) -> None:
+        self.fires += 1
 
     def reached(self, turn: Turn, count: int) -> None:
         turn.done = count

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_pipeline.statelog.runs import Runs, expand
+from pulsar_pipeline.statelog.runs import MAX_INPUTS, Runs, expand
 from pulsar_pipeline.statelog.stamp import Marker, Stamp, marker_text, parse, stamp_text
 from tests.support.statelog import numbers, runs_texts
 
@@ -46,17 +46,28 @@ def test_a_text_that_is_read_is_the_only_one_for_its_stamp(text):
     assert text == (marker_text(*found) if isinstance(found, Marker) else stamp_text(*found))
 
 
-@given(st.lists(st.integers(0, 25), max_size=30), st.lists(st.integers(0, 25), max_size=30))
+TAKEN = st.lists(st.integers(0, MAX_INPUTS - 1) | st.integers(-99, -1), max_size=30)
+"""Inputs by number, timers by number below zero."""
+
+
+@given(TAKEN, TAKEN)
 def test_runs_hold_the_order_of_inputs(before, after):
     runs = Runs()
     for index in before:
-        runs.add(index)
+        _take(runs, index)
     again = Runs(runs.text())
     for index in after:
-        again.add(index)
+        _take(again, index)
     assert list(expand(again.text())) == before + after
     again.clear()
     assert again.text() == ""
+
+
+def _take(runs, number):
+    if number < 0:
+        runs.add_timer(-number)
+    else:
+        runs.add(number)
 
 
 def test_runs_are_short():
@@ -76,4 +87,4 @@ def test_what_is_no_runs_is_refused(text):
 
 def test_more_inputs_than_letters_are_refused():
     with pytest.raises(IndexError):
-        Runs().add(26)
+        Runs().add(25)

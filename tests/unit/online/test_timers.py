@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pulsar_pipeline.runtime.timers import Timer, TimerQueue
+from pulsar_pipeline.online.timers import Timer, TimerQueue
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 TIMES = st.integers(0, 50)
@@ -14,20 +14,22 @@ class Timers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stored: dict[str, int] = {}
+        self.stored: dict[str, Timer] = {}
         self.queue = TimerQueue(store=self._store)
-        self.model: dict[str, int] = {}
+        self.model: dict[str, Timer] = {}
+        self.settings = 0
 
-    def _store(self, name: str, at_ms: int | None) -> None:
-        if at_ms is None:
+    def _store(self, name: str, timer: Timer | None) -> None:
+        if timer is None:
             del self.stored[name]
         else:
-            self.stored[name] = at_ms
+            self.stored[name] = timer
 
     @rule(name=NAMES, at_ms=TIMES)
     def set(self, name: str, at_ms: int) -> None:
         self.queue.set(name, at_ms)
-        self.model[name] = at_ms
+        self.settings += 1
+        self.model[name] = Timer(at_ms, name, self.settings)
 
     @rule(name=NAMES)
     def delete(self, name: str) -> None:
@@ -35,25 +37,29 @@ class Timers(RuleBasedStateMachine):
         self.model.pop(name, None)
 
     @rule()
-    def pop(self) -> None:
-        wanted = min(((at_ms, name) for name, at_ms in self.model.items()), default=None)
-        assert self.queue.pop() == wanted
-        if wanted is not None:
-            del self.model[wanted[1]]
+    def fire(self) -> None:
+        first = self.queue.first()
+        assert first == min(self.model.values(), default=None)
+        if first is not None:
+            self.queue.delete(first.name)
+            del self.model[first.name]
 
     @rule()
     def crash(self) -> None:
-        self.queue = TimerQueue(self.stored, self._store)
+        self.queue = TimerQueue(self.stored.values(), self.queue.following, self._store)
 
     @rule(now_ms=TIMES)
     def is_due(self, now_ms: int) -> None:
-        assert self.queue.due(now_ms) == any(at_ms <= now_ms for at_ms in self.model.values())
+        assert self.queue.due(now_ms) == any(timer.at_ms <= now_ms for timer in self.model.values())
 
     @invariant()
     def same(self) -> None:
         assert self.stored == self.model
         assert len(self.queue) == len(self.model)
-        assert {name: self.queue.at(name) for name in self.model} == self.model
+        assert {name: self.queue.get(name) for name in self.model} == self.model
+        for number in range(1, self.settings + 1):
+            by_number = {timer.number: timer for timer in self.model.values()}
+            assert self.queue.numbered(number) == by_number.get(number)
 
 
 TestTimers = Timers.TestCase
@@ -67,12 +73,12 @@ def test_a_hundred_thousand_timers_that_move_leave_no_trace() -> None:
         for number in range(1_000):
             queue.set(f"timer-{number:06}", at_ms * 1_000 + number)
     assert len(queue._heap) <= 2 * 100_000 + 1_000
-    assert [queue.pop(), queue.pop()] == [Timer(149_000, "timer-000000"), Timer(149_001, "timer-000001")]
-    assert len(queue) == 99_998
+    assert queue.first() == Timer(149_000, "timer-000000", 249_001)
+    assert len(queue) == 100_000
 
 
 def test_an_equal_time_goes_by_name() -> None:
-    queue = TimerQueue({"b": 5, "a": 5})
-    assert queue.pop() == Timer(5, "a")
+    queue = TimerQueue([Timer(5, "b", 1), Timer(5, "a", 2)], 3)
+    assert queue.first() == Timer(5, "a", 2)
     assert not queue.due(4)
     assert queue.due(5)
