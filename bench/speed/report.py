@@ -118,7 +118,7 @@ def table(results: Sequence[Result]) -> str:
         figures = result.figures
         rows.append(
             [result.case, result.guarantee, result.instance]
-            + [form.format(getattr(figures, name)) for name, form in _COLUMNS.values()]
+            + [_cell(name, getattr(figures, name), form) for name, form in _COLUMNS.values()]
             + [_ratio(result, results)]
         )
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
@@ -129,6 +129,11 @@ def table(results: Sequence[Result]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _cell(name: str, value: float, form: str) -> str:
+    """No latency is told where the steady stream was left out."""
+    return "-" if name in ("p50_ms", "p99_ms") and not value else form.format(value)
 
 
 def _ratio(result: Result, results: Sequence[Result]) -> str:

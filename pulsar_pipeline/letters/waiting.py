@@ -18,7 +18,8 @@ from pulsar_pipeline.letters.letter import Letter, LetterPosition, letter_of
 from pulsar_pipeline.names import DEAD_LETTERS_SUBSCRIPTION, TopicName
 
 _QUEUE = 500
-"""Letters fetched ahead: each may have 5 MB."""
+_QUEUE_BYTES = 32_000_000
+"""Letters fetched ahead, at most: each may have 5 MB."""
 
 _PATIENCE_MS = 15_000
 """How long a letter that the broker says waits may take to come."""
@@ -41,12 +42,12 @@ class WaitingLetters:
 
         Raises ClusterError, and RolloutError while another process has them.
         """
-        entries = self._entries(partition)
+        entries, size = self._backlog(partition)
         if entries == 0:
             yield PartitionLetters(None, partition, 0, self._http.name)
             return
         name = self.topic.partition(partition)
-        consumer = self._subscribe(name)
+        consumer = self._subscribe(name, queue_for(entries, size))
         try:
             yield PartitionLetters(consumer, partition, entries, self._http.name)
         except BaseException:
@@ -56,11 +57,8 @@ class WaitingLetters:
         with _telling(self._http.name, name):
             consumer.close()  # behind the acknowledgements, on the same connection
 
-    def waiting_entries(self) -> int:
-        """How much waits at least, in all partitions: a batch counts once."""
-        return sum(self._entries(partition) for partition in range(self.partitions))
-
-    def _entries(self, partition: int) -> int:
+    def _backlog(self, partition: int) -> tuple[int, int]:
+        """How many entries wait (a batch is one), and their bytes."""
         path = f"/admin/v2/persistent/{self.topic.path}-partition-{partition}/stats"
         stats = self._http.get(path, params={"getPreciseBacklog": "true"})
         found = (stats.get("subscriptions") or {}).get(DEAD_LETTERS_SUBSCRIPTION)
@@ -70,16 +68,16 @@ class WaitingLetters:
                 where=f"cluster {self._http.name}",
                 mend=f"pulsar-pipeline apply {self.topic.tenant}",
             )
-        return int(found["msgBacklog"])
+        return int(found["msgBacklog"]), int(found.get("backlogSize") or 0)
 
-    def _subscribe(self, name: str) -> Any:
+    def _subscribe(self, name: str, queue: int) -> Any:
         try:
             return self._client.subscribe(
                 name,
                 DEAD_LETTERS_SUBSCRIPTION,
                 consumer_type=pulsar.ConsumerType.Exclusive,
                 initial_position=pulsar.InitialPosition.Earliest,
-                receiver_queue_size=_QUEUE,
+                receiver_queue_size=queue,
                 batch_index_ack_enabled=True,
             )
         except pulsar.ConsumerBusy as error:
@@ -90,6 +88,11 @@ class WaitingLetters:
             ) from error
         except pulsar.PulsarException as error:
             raise _failure(error, self._http.name, self.topic.path) from error
+
+
+def queue_for(entries: int, size: int) -> int:
+    """How many letters to fetch ahead, where `entries` have `size` bytes together."""
+    return max(1, min(_QUEUE, _QUEUE_BYTES * entries // max(size, 1)))
 
 
 class PartitionLetters:

@@ -148,6 +148,13 @@ class StreamFunction(pulsar.Function):  # type: ignore[misc]  # the client libra
             handler = self.__connect(topic, context)
         return handler(input, context)
 
+    def handler(self, name: str) -> Handler:
+        """What takes the decoded events of an input, one by one: `process` without its look at the topic, for a runtime
+        that knows the input and has called `prepare`."""
+        method = getattr(self, self.handlers[name])
+        many = _kind(type(self), self.handlers[name]) == "micro-batch"
+        return _one_by_one(method) if many else method
+
     def _handler_of(self, topic: str, context: Any) -> Callable[..., Any]:
         """The marked method for a topic's events."""
         if topic not in self.__inputs:
@@ -163,10 +170,8 @@ class StreamFunction(pulsar.Function):  # type: ignore[misc]  # the client libra
                 f"an event of topic {topic}, which is input {name!r}, that {type(self).__name__} does not handle",
                 mend=f"its inputs are {', '.join(sorted(self.handlers))}",
             )
-        method = getattr(self, self.handlers[name])
-        many = _kind(type(self), self.handlers[name]) == "micro-batch"
-        handler: Handler = _one_by_one(method) if many else method
-        self.__by_topic[topic], self.__inputs[topic] = handler, name
+        handler = self.__by_topic[topic] = self.handler(name)
+        self.__inputs[topic] = name
         return handler
 
     def __process_payload(self, payload: Any, context: Any) -> None:

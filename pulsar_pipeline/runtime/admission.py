@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from pulsar_pipeline.online.timers import until_first
-from pulsar_pipeline.runtime.event import InputPartition, Place, places_of
+from pulsar_pipeline.runtime.event import InputPartition, position_of
 from pulsar_pipeline.runtime.order import Fire, Item
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
@@ -74,32 +74,32 @@ class Admission:
         if origin.stamped:
             counted = self._stamped.those_that_count(messages)
             messages, lineages = [message for message, _ in counted], [lineage for _, lineage in counted]
-        places = places_of(messages)
         sequencer = lane.owner.sequencer
-        if sequencer.replaying:
-            yield from self._replayed(lane, origin, messages, places, lineages)
+        if not messages:
             return
-        fresh = sequencer.fresh(origin.name, places)
-        if len(fresh) < len(messages):  # delivered again after a reconnect
-            messages, places = [messages[index] for index in fresh], [places[index] for index in fresh]
+        if sequencer.replaying:
+            yield from self._replayed(lane, origin, messages, lineages)
+            return
+        fresh = sequencer.fresh(origin.name, messages)
+        if fresh is not None:  # some were delivered again after a reconnect
+            messages = [messages[index] for index in fresh]
             lineages = [lineages[index] for index in fresh] if lineages else ()
         if messages:
-            yield from self._turns(lane, origin, messages, places, lineages)
+            yield from self._turns(lane, origin, messages, lineages)
 
     def _replayed(
         self,
         lane: OwnerLane,
         origin: InputPartition,
         messages: Sequence[Any],
-        places: Sequence[Place],
         lineages: Sequence[Lineage | None],
     ) -> Iterator[Turn]:
         """Events that wait for their place in the order of the first processing, and those that have got it."""
         offer = lane.owner.sequencer.offer
         due = [
             item
-            for index, (message, place) in enumerate(zip(messages, places, strict=True))
-            for item in offer(origin.name, Position(*place), (message, lineages[index] if lineages else None))
+            for index, message in enumerate(messages)
+            for item in offer(origin.name, position_of(message), (message, lineages[index] if lineages else None))
         ]
         yield from self._placed(lane, due)
 
@@ -108,31 +108,29 @@ class Admission:
             if name is None:
                 yield from (self._firing(lane, item.number) for item in items if isinstance(item, Fire))
                 continue
-            _, places, events = zip(*items, strict=True)
-            those, reached = zip(*events, strict=True)
-            yield from self._turns(lane, self._by_input[lane.owner.partition, name], those, places, reached)
+            those, reached = zip(*(item[2] for item in items if not isinstance(item, Fire)), strict=True)
+            yield from self._turns(lane, self._by_input[lane.owner.partition, name], those, reached)
 
     def _turns(
         self,
         lane: OwnerLane,
         origin: InputPartition,
         messages: Sequence[Any],
-        places: Sequence[Place],
         lineages: Sequence[Lineage | None],
     ) -> Iterator[Turn]:
         """One turn, or more where events in the midst must not be processed."""
         note = partial(lane.owner.runs.add, self._numbers[origin.name]) if self._numbers else None
-        whole = Turn(lane, origin, messages, places, lineages, note)
+        whole = Turn(lane, origin, messages, lineages, note)
         if not self._skipped:
             yield whole
             return
-        for skip, part in groupby(range(len(messages)), key=self._is_skipped(origin, places)):
+        for skip, part in groupby(range(len(messages)), key=self._is_skipped(origin, messages)):
             indexes = list(part)
             cut = slice(indexes[0], indexes[-1] + 1)
-            yield Turn(lane, origin, messages[cut], places[cut], lineages[cut], note, skip)
+            yield Turn(lane, origin, messages[cut], lineages[cut], note, skip)
 
-    def _is_skipped(self, origin: InputPartition, places: Sequence[Place]) -> Callable[[int], bool]:
-        return lambda index: (origin.full_name, places[index]) in self._skipped
+    def _is_skipped(self, origin: InputPartition, messages: Sequence[Any]) -> Callable[[int], bool]:
+        return lambda index: (origin.full_name, position_of(messages[index])) in self._skipped
 
 
 def _by_topic(messages: Sequence[Any]) -> Iterator[tuple[str, Sequence[Any]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +19,6 @@ def parse_position(text: str) -> Position:
 def position_of(message: Any) -> Position:
     """Position of a consumed `pulsar.Message`."""
     return position_at(message.message_id())
-
-
-Place = tuple[int, int, int]
-"""A position as plain numbers: one is made for every event, and a `Position` takes three times as long to make."""
-
-
-def places_of(messages: Sequence[Any]) -> list[Place]:
-    """Positions of consumed messages."""
-    identities = [message.message_id() for message in messages]
-    return [(each.ledger_id(), each.entry_id(), each.batch_index()) for each in identities]
 
 
 def position_at(identity: Any) -> Position:

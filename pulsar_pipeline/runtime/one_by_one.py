@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pulsar_pipeline.errors import DataError
+from pulsar_pipeline.online.function import StreamFunction
 from pulsar_pipeline.runtime.context import FunctionContext
 from pulsar_pipeline.runtime.guarantee import Guarantee
 from pulsar_pipeline.runtime.processor import Ready, Steps, Stopped
@@ -30,7 +31,8 @@ class OneByOne:
         in_work: InWork,
         stop: StopSignal,
     ) -> None:
-        self._process = function.process
+        self._function = function
+        self._direct = isinstance(function, StreamFunction) and type(function).process is StreamFunction.process
         self._context = context
         self._steps = steps
         self._guarantee = guarantee
@@ -56,7 +58,7 @@ class OneByOne:
     def _each(self, turn: Turn, counts: Counts) -> int:
         """How many events of the turn are done."""
         context, in_work, guarantee, steps = self._context, self._in_work, self._guarantee, self._steps
-        decode, process, ready_of, monotonic = steps.decoder(turn), self._process, steps.ready, time.monotonic
+        decode, process, ready_of, monotonic = steps.decoder(turn), self._call(turn), steps.ready, time.monotonic
         lane, note, effects = turn.lane, turn.note, context.effects
         emit = lane.emit
         context.enter(turn.origin, lane)
@@ -82,6 +84,13 @@ class OneByOne:
             for payload, key, event_time in ready:
                 emit(payload, key, event_time)
         return len(turn.messages)
+
+    def _call(self, turn: Turn) -> Callable[[Any, Any], Any]:
+        """What processes an event of the turn: `process`, or where that only looks the handler up, the handler."""
+        call: Callable[[Any, Any], Any] = (
+            self._function.handler(turn.origin.name) if self._direct else self._function.process
+        )
+        return call
 
     def _skip(self, turn: Turn) -> int:
         for _ in turn.messages:
@@ -113,7 +122,7 @@ class OneByOne:
                     raise Stopped
                 self._in_work.message = message
                 try:
-                    return self._steps.ready(self._process(record, self._context), message)
+                    return self._steps.ready(self._call(turn)(record, self._context), message)
                 except Exception as again:  # noqa: BLE001 - as above
                     self._context.effects.clear()
                     final = again

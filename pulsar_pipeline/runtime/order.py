@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from operator import lt
 from typing import Any, NamedTuple
 
-from pulsar_pipeline.runtime.event import Place
+from pulsar_pipeline.runtime.event import position_at
 from pulsar_pipeline.statelog.records import Position
 
 _BEFORE_ALL = Position(-1, -1, -1)
@@ -52,15 +54,20 @@ class Sequencer:
     def replaying(self) -> bool:
         return bool(self._recorded)
 
-    def fresh(self, name: str, places: Sequence[Place]) -> list[int]:
-        """While nothing is replayed: which of these events of an input, by index, have not been seen before."""
-        seen: Place = self._seen.get(name, _BEFORE_ALL)
+    def fresh(self, name: str, messages: Sequence[Any]) -> list[int] | None:
+        """While nothing is replayed: which of these events of an input, by index, have not been seen before. None: all
+        of them, as nearly always; it is found by the client's own comparison, for positions take their time to make."""
+        identities = [message.message_id() for message in messages]
+        seen = self._seen.get(name, _BEFORE_ALL)
+        if position_at(identities[0]) > seen and all(map(lt, identities, islice(identities, 1, None))):
+            self._seen[name] = position_at(identities[-1])
+            return None
         fresh = []
-        for index, place in enumerate(places):
-            if place > seen:
-                seen = place
+        for index, position in enumerate(map(position_at, identities)):
+            if position > seen:
+                seen = position
                 fresh.append(index)
-        self._seen[name] = Position(*seen)
+        self._seen[name] = seen
         return fresh
 
     def offer(self, name: str, position: Position, message: Any) -> list[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -9,14 +10,13 @@ from typing import Any
 import pulsar
 
 from pulsar_pipeline.runtime.courier import Courier
-from pulsar_pipeline.runtime.event import position_at
+from pulsar_pipeline.runtime.event import position_at, position_of
 from pulsar_pipeline.runtime.outbox import Numbered, Outbox
 from pulsar_pipeline.runtime.outgoing import Outgoing, check
 from pulsar_pipeline.runtime.outlet import Outlet
 from pulsar_pipeline.runtime.owner import Mark, Owner
 from pulsar_pipeline.runtime.partition_state import PartitionState
 from pulsar_pipeline.runtime.turn import Turn
-from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.stamp import stamp_prefix
 
 
@@ -71,7 +71,7 @@ class OwnerLane:
         if count == turn.done:
             return
         owner, name = self.owner, turn.origin.name
-        owner.positions[name] = Position(*turn.places[count - 1])
+        owner.positions[name] = position_of(turn.messages[count - 1])
         owner.last_message[name] = turn.messages[count - 1]
         owner.processed += count - turn.done
         self._identify(turn, count)
@@ -80,14 +80,15 @@ class OwnerLane:
             owner.state.set_lineage(name, lineage)
 
     def _identify(self, turn: Turn, count: int) -> None:
-        """Once for each entry of the topic: a batch has one producer and one publish time."""
-        messages, places, take, name = turn.messages, turn.places, self.owner.identities.take, turn.origin.name
-        first = turn.done
-        for index in range(turn.done + 1, count):
-            if places[index][1] != places[first][1] or places[index][0] != places[first][0]:
-                take(name, messages[first].producer_name(), messages[first].publish_timestamp(), index - first)
-                first = index
-        take(name, messages[first].producer_name(), messages[first].publish_timestamp(), count - first)
+        """Once for each entry of the topic: a batch has one producer and one publish time. Positions grow in a turn."""
+        messages, first = turn.messages, turn.done
+        while first < count:
+            message = messages[first]
+            end = bisect_right(messages, _entry_of(message), lo=first, hi=count, key=_entry_of)
+            self.owner.identities.take(
+                turn.origin.name, message.producer_name(), message.publish_timestamp(), end - first
+            )
+            first = end
 
     def deliver(self, messages: Sequence[Numbered]) -> None:
         """Send what a commit that counts has released. For the committer's thread."""
@@ -97,3 +98,8 @@ class OwnerLane:
 def _note(mark: Mark, result: Any, identity: Any) -> None:
     if result == pulsar.Result.Ok and identity.ledger_id() >= 0:
         mark.position = position_at(identity)
+
+
+def _entry_of(message: Any) -> tuple[int, int]:
+    identity = message.message_id()
+    return identity.ledger_id(), identity.entry_id()

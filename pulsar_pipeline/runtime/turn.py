@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pulsar_pipeline.runtime.event import InputPartition, Place
+from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.state import StateStore
 from pulsar_pipeline.statelog.lineage import Lineage
@@ -49,7 +49,6 @@ class Turn:
     lane: Lane
     origin: InputPartition
     messages: Sequence[Any]
-    places: Sequence[Place] = ()
     lineages: Sequence[Lineage | None] = ()
     """Of a stamped input: how far it has come with each event."""
     note: Callable[..., None] | None = None

@@ -11,20 +11,17 @@ import pytest
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.names import STATE_SUBSCRIPTION, state_topic
-from pulsar_pipeline.runtime.partition_log import PartitionLog
 from pulsar_pipeline.spec.model import Platform, Tenant
 from pulsar_pipeline.statelog.fold import Fold
-from pulsar_pipeline.statelog.records import Commit, Position
 from pulsar_pipeline.statelog.topics import StateLogReader, find_span, read_span
 from tests.support.deployed import apply_tenant
+from tests.support.log_owner import KEY, WAIT_S, checkpointed, commit, committed, owner
 from tests.support.remove import remove_tenant
 from tests.support.tenants import tenant, write_schema
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.cluster
 
-KEY = b"k" * 32
-WAIT_S = 90.0
 DEDUPLICATION_ENTRIES = 1_000
 """A broker moves its own cursor after so many messages."""
 
@@ -65,30 +62,6 @@ class Stored:
 
     def trim(self) -> None:
         self._admin.post(f"{self._path}/trim")
-
-
-def commit(log: PartitionLog, number: int) -> Commit:
-    positions = {"readings": Position(1, number, -1)}
-    return Commit(log.epoch, log.incarnation, log.nonce, number, 0, positions, number, "", None, (), None, 0)
-
-
-def committed(log: PartitionLog, number: int, changed: dict[str, bytes | None]) -> None:
-    log.append_commit(commit(log, number), changed)
-    wait_until(lambda: log.has_commit(number), WAIT_S, f"commit {number} is read back")
-
-
-def checkpointed(log: PartitionLog, number: int, state: dict[str, bytes]) -> None:
-    before = log.fold.checkpoint
-    log.append_checkpoint(commit(log, number), state)
-    while log.go_on():
-        pass
-    wait_until(lambda: not log.lost() and log.fold.checkpoint != before, WAIT_S, "the checkpoint is read back")
-
-
-def owner(client: pulsar.Client, topic: str, who: str) -> tuple[PartitionLog, dict[str, bytes]]:
-    log = PartitionLog(client, topic, KEY, 1, who)
-    log.claim()
-    return log, log.take_state()
 
 
 def test_a_log_is_trimmed_behind_its_last_checkpoint_and_recovers(

@@ -1,6 +1,7 @@
 """Whether what came of a partition's events is what a serial run of the function makes of them.
 
-Each event once, each input's order kept, outputs equal one by one by the rule that views use, state equal byte by byte.
+Each event once, each input's order kept, outputs equal one by one by the rule that views use, messages for another
+topic and dead letters there once and in order without any rule, state equal byte by byte.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Any
 
 import pulsar
 
-from pulsar_pipeline.errors import StateLogError
+from pulsar_pipeline.errors import DataError, StateLogError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
+from pulsar_pipeline.runtime.event import position_of
 from pulsar_pipeline.runtime.order import input_numbers
 from pulsar_pipeline.runtime.outbox import SPACE
 from pulsar_pipeline.runtime.pieces import join
@@ -28,7 +30,8 @@ from pulsar_pipeline.statelog.records import Claim, Position
 from pulsar_pipeline.statelog.runs import expand
 from pulsar_pipeline.statelog.stamp import PROPERTY, Stamp, parse
 from pulsar_pipeline.statelog.topics import StateLogReader
-from tests.support.serial import serial_run
+from pulsar_pipeline.testing import Event
+from tests.support.serial import Balance, Told, serial_run
 
 READ_TIMEOUT_MS = 30_000
 QUIET_MS = 200
@@ -66,6 +69,11 @@ class LogWatch:
                 self.commits[self.owner_pid] += 1
 
     @property
+    def in_outbox(self) -> list[str]:
+        """What waits to be delivered, or to be forgotten."""
+        return [key for key in self.fold.state if key.startswith(SPACE) and key[len(SPACE)].isdigit()]
+
+    @property
     def positions(self) -> dict[str, Position]:
         commit = self.fold.commit
         return {} if commit is None else dict(commit.positions)
@@ -79,8 +87,7 @@ class Outputs:
     """What counts of an output partition, in order."""
 
     stamps: list[Stamp]
-    records: list[dict[str, Any]]
-    keys: list[str]
+    balances: list[Balance]
     verdicts: Counter[Verdict]
 
 
@@ -91,16 +98,38 @@ class Verified:
     events: int
     verdicts: Counter[Verdict]
     fed: Counter[Fed]
+    told: int
+    """Messages for another topic."""
+    failed: int
+    """Dead letters."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter."""
+
+    reason: str
+    source: str
+    """Topic's partition and position."""
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Given(Event):
+    """An input event, with its bytes."""
+
+    payload: bytes = b""
 
 
 class Checker:
     """The partitions of one deployment."""
 
-    def __init__(self, client: pulsar.Client, config: InstanceConfig, key: bytes, function: Path) -> None:
-        """`function` is the folder of its source; `key` the tenant's state key."""
+    def __init__(self, client: pulsar.Client, config: InstanceConfig, key: bytes, function: Path, audit: str) -> None:
+        """`function` is the folder of its source; `key` the tenant's state key; `audit` the topic it publishes to."""
         assert config.output is not None
         assert config.state_topic is not None
         self._client, self._config, self._function, self._output = client, config, function, config.output.topic
+        self._audit = audit
         state, _ = parse_topic(config.state_topic)
         self._partitions = config.output.partitions
         self.logs = [LogWatch(client, state.partition(number), key) for number in range(self._partitions)]
@@ -122,7 +151,7 @@ class Checker:
                 f"{name}-{number}: {self.logs[number].positions.get(name)} of {end}"
                 for (name, number), end in ends.items()
                 if self.logs[number].positions.get(name, Position(-1, -1, -1)) < end
-            ]
+            ] + [f"in outbox {number}: {waiting}" for number, log in enumerate(self.logs) if (waiting := log.in_outbox)]
 
         last: list[str] = []
         deadline = time.monotonic() + timeout_s
@@ -133,13 +162,16 @@ class Checker:
 
     def verify(self) -> list[Verified]:
         """Once nothing is written any more. Raises Wrong."""
-        return [self._verify(number) for number in range(self._partitions)]
+        told = self._told()
+        if strange := told.keys() - {str(number) for number in range(self._partitions)}:
+            raise Wrong(f"published by {strange}")
+        return [self._verify(number, told.get(str(number), [])) for number in range(self._partitions)]
 
     def close(self) -> None:
         for log in self.logs:
             log.close()
 
-    def _verify(self, number: int) -> Verified:
+    def _verify(self, number: int, told: list[list[Told]]) -> Verified:
         log = self.logs[number]
         log.look(QUIET_MS)
         commit = log.fold.commit
@@ -150,33 +182,69 @@ class Checker:
         if len(outputs.stamps) != commit.seq:
             raise Wrong(f"{where}: {len(outputs.stamps)} outputs count, the last commit tells of {commit.seq}")
         events = self._in_order([stamp.runs for stamp in outputs.stamps] + [commit.runs], number)
-        reference = serial_run(self._function, events)
-        _same_list(f"{where}: outputs", reference.outputs, outputs.records)
-        _same_list(f"{where}: keys", reference.keys, outputs.keys)
+        reference = serial_run(self._function, [event for event, _ in events])
+        _same_list(f"{where}: outputs", reference.outputs, outputs.balances)
+        letters = [Letter(reason, events[at][1], events[at][0].payload) for at, reason in reference.failed]
+        _same_list(f"{where}: dead letters", letters, self._letters(number))
+        _once_in_order(f"{where}: published", reference.told, told)
         _same_state(where, reference.state, functions_own(join(log.fold.state)))
-        return Verified(len(events), outputs.verdicts, log.fed)
+        return Verified(len(events), outputs.verdicts, log.fed, len(reference.told), len(letters))
 
-    def _in_order(self, runs: list[str], number: int) -> list[tuple[str, dict[str, Any]]]:
+    def _told(self) -> dict[str, list[list[Told]]]:
+        """What was published, by the partition whose owner did: in each partition of the topic, in order."""
+        found: dict[str, list[list[Told]]] = {}
+        for at, partition in enumerate(self._client.get_topic_partitions(self._audit)):
+            for message in read_partition(self._client, partition):
+                owner = message.producer_name().rpartition("#")[0].rpartition("/")[2]
+                lists = found.setdefault(owner, [])
+                lists.extend([] for _ in range(at + 1 - len(lists)))
+                lists[at].append(
+                    Told(
+                        message.data(), message.partition_key() or None, message.event_timestamp(), message.properties()
+                    )
+                )
+        return found
+
+    def _letters(self, number: int) -> list[Letter]:
+        topic, _ = parse_topic(self._config.dead_letter_topic)
+        return [
+            Letter(told["reason"], f"{told['source_topic']} {told['source_position']}", message.data())
+            for message in read_partition(self._client, topic.partition(number))
+            if (told := message.properties())
+        ]
+
+    def _in_order(self, runs: list[str], number: int) -> list[tuple[Given, str]]:
         """The input events in the order of their processing; each has to be in it once."""
         inputs = {name: self._input(name, number) for name in self._config.inputs}
         names = list(input_numbers(self._config.inputs))
         if len(names) == 1:
-            return [(names[0], record) for record in inputs[names[0]]]
+            return inputs[names[0]]
         order = [names[index] for text in runs for index in expand(text)]
         processed, sent = Counter(order), Counter({name: len(events) for name, events in inputs.items()})
         if processed != sent:
             raise Wrong(f"partition {number}: by the runs {dict(processed)} were processed, of {dict(sent)} sent")
         each = {name: iter(events) for name, events in inputs.items()}
-        return [(name, next(each[name])) for name in order]
+        return [next(each[name]) for name in order]
 
-    def _input(self, name: str, number: int) -> list[dict[str, Any]]:
-        topic, _ = parse_topic(self._config.inputs[name].topic)
-        messages = read_partition(self._client, topic.partition(number))
-        return [self._decoders[name](message.data(), version_of(message)) for message in messages]
+    def _input(self, name: str, number: int) -> list[tuple[Given, str]]:
+        """Each event, and where it stands."""
+        partition = parse_topic(self._config.inputs[name].topic)[0].partition(number)
+        return [
+            (self._given(name, message), f"{partition} {position_of(message)}")
+            for message in read_partition(self._client, partition)
+        ]
+
+    def _given(self, name: str, message: pulsar.Message) -> Given:
+        payload = message.data()
+        try:
+            record: dict[str, Any] | bytes = self._decoders[name](payload, version_of(message))
+        except DataError:
+            record = payload
+        return Given(name, record, message.partition_key(), message.event_timestamp() or None, payload=payload)
 
     def _outputs(self, number: int) -> Outputs:
         topic, _ = parse_topic(self._output)
-        outputs = Outputs([], [], [], Counter())
+        outputs = Outputs([], [], Counter())
         lineage = Lineage()
         for message in read_partition(self._client, topic.partition(number)):
             stamp = parse(message.properties()[PROPERTY])
@@ -187,8 +255,8 @@ class Checker:
                 raise Wrong(f"partition {number}: a gap in the outputs, {stamp} after {before}")
             if verdict is Verdict.TAKE and isinstance(stamp, Stamp):
                 outputs.stamps.append(stamp)
-                outputs.records.append(self._decode_output(message.data(), version_of(message)))
-                outputs.keys.append(message.partition_key())
+                record = self._decode_output(message.data(), version_of(message))
+                outputs.balances.append(Balance(record, message.partition_key(), message.event_timestamp()))
         return outputs
 
 
@@ -210,6 +278,26 @@ def _same_list(what: str, expected: list[Any], found: list[Any]) -> None:
             raise Wrong(f"{what} differ first at {place} (seq {place + 1}): {one} expected, {other} found")
     if len(expected) != len(found):
         raise Wrong(f"{what}: {len(expected)} expected, {len(found)} found")
+
+
+def _once_in_order(what: str, expected: list[Told], found: list[list[Told]]) -> None:
+    """Each of the expected messages is in one of the lists, once, and each list is in the order of the expected."""
+    place = {each.payload: at for at, each in enumerate(expected)}
+    seen: Counter[bytes] = Counter()
+    for partition, messages in enumerate(found):
+        last = -1
+        for message in messages:
+            at = place.get(message.payload)
+            if at is None or expected[at] != message:
+                raise Wrong(f"{what}: {message} in partition {partition} was never to be")
+            seen[message.payload] += 1
+            if at <= last:
+                raise Wrong(f"{what}: {message} in partition {partition} comes after {expected[last]}")
+            last = at
+    if missing := [each for each in expected if not seen[each.payload]]:
+        raise Wrong(f"{what}: {len(missing)} of {len(expected)} are missing, first {missing[0]}")
+    if doubled := [payload for payload, count in seen.items() if count > 1]:
+        raise Wrong(f"{what}: {len(doubled)} came more than once, first {doubled[0]!r}")
 
 
 def functions_own(state: dict[str, bytes]) -> dict[str, bytes]:

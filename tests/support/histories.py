@@ -60,13 +60,20 @@ DISTURBING = ("unload", "drop", "cut", "broker_killed", "broker_restarted")
 """Faults that keep an instance from finding out that it was replaced, for a moment."""
 
 
+UNREADABLE = 211
+"""One event in so many cannot be decoded."""
+
+KINDS = {"deposits": "deposit", "rules": "rule", "balances": "balance", "audit": "rule"}
+"""Topics of a deployment, with their schemas."""
+
+
 def ledger_tenant(name: str, histories: list[str]) -> Tenant:
     """A tenant with a deployment of the ledger for each history, each with topics of its own."""
     schemas = FUNCTION / "schemas"
     topics: dict[str, Any] = {}
     deployments: dict[str, Any] = {}
     for each in histories:
-        for kind, schema in (("deposits", "deposit"), ("rules", "rule"), ("balances", "balance")):
+        for kind, schema in KINDS.items():
             topics[f"ledger/{each}-{kind}"] = {
                 "partitions": PARTITIONS,
                 "schema": str(schemas / f"{schema}.v1.avsc"),
@@ -78,6 +85,8 @@ def ledger_tenant(name: str, histories: list[str]) -> Tenant:
             "inputs": {"deposits": f"ledger/{each}-deposits", "rules": f"ledger/{each}-rules"},
             "output": f"ledger/{each}-balances",
             "event_timeout": EVENT_TIMEOUT_S,
+            "retry": {"attempts": 2},
+            "config": {"audit": f"persistent://{name}/ledger/{each}-audit"},
         }
     return Tenant.model_validate(
         {
@@ -88,7 +97,7 @@ def ledger_tenant(name: str, histories: list[str]) -> Tenant:
                 "ledger": {
                     "retention": {"time": "1h", "size": "1GB"},
                     "deduplication": True,
-                    "schema": {"compatibility": "full_transitive", "enforce": True},
+                    "schema": {"compatibility": "full_transitive", "enforce": False},  # `audit` holds text
                 }
             },
             "topics": topics,
@@ -147,7 +156,9 @@ class Feeder:
     def _send(self) -> None:
         name = "rules" if self._rng.random() < 0.1 else "deposits"
         producer = self._producers[name, self._rng.randrange(PARTITIONS)]
-        producer.send_async(self._event(name), None, partition_key=str(self.sent))
+        event = self._event(name)
+        payload = event[:-1] if self.sent % UNREADABLE == 0 else event
+        producer.send_async(payload, None, partition_key=str(self.sent))
 
     def _event(self, name: str) -> bytes:
         self.sent += 1
@@ -208,6 +219,8 @@ class Report:
         return (
             f"seed {self.seed}: {self.events} events in {self.seconds:.1f} s; {dict(self.faults)}; exits"
             f" {dict(self.exits)}{late}; outputs { {v.value: n for v, n in verdicts.items()} },"
+            f" published {sum(each.told for each in self.verified)},"
+            f" failed {sum(each.failed for each in self.verified)},"
             f" log { {f.value: n for f, n in fed.items()} }"
         )
 
@@ -241,7 +254,8 @@ class Ground:
     def checker(self, deployment: str) -> Iterator[tuple[pulsar.Client, Checker]]:
         client = open_client(self.cluster)
         key = load_state_key(state_key_file(self.function_tokens, self.tenant.tenant))
-        checker = Checker(client, self.config(deployment), key, FUNCTION)
+        audit = self.tenant.deployments[deployment].config["audit"]
+        checker = Checker(client, self.config(deployment), key, FUNCTION, audit)
         try:
             yield client, checker
         finally:

@@ -14,18 +14,47 @@ ONCE = 1_000_000_000
 
 
 @dataclass(frozen=True)
+class Told:
+    """A message of the function's own for another topic."""
+
+    payload: bytes
+    key: str | None
+    event_time_ms: int
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Balance:
+    """An output, in all that a consumer sees of it."""
+
+    record: dict[str, Any]
+    key: str | None
+    event_time_ms: int
+
+
+@dataclass(frozen=True)
 class Reference:
     """What must have come of the events."""
 
-    outputs: list[dict[str, Any]]
-    keys: list[str | None]
+    outputs: list[Balance]
+    told: list[Told]
+    """In the order of publishing."""
+    failed: list[tuple[int, str]]
+    """Position of the event, and the reason for which it is a dead letter."""
     state: Mapping[str, bytes]
 
 
-def serial_run(folder: Path, events: Iterable[tuple[str, dict[str, Any]]]) -> Reference:
-    """The function of a folder over (input, record) in order. An event that fails fails the test."""
-    results = run_function(folder, [Event(name, record) for name, record in events], commit_every=ONCE)
-    assert not results.errors, str(results.errors[0])
+def serial_run(folder: Path, events: Iterable[Event]) -> Reference:
+    """The function of a folder over events in order."""
+    results = run_function(folder, events, commit_every=ONCE)
     return Reference(
-        [output.record for output in results.outputs], [output.key for output in results.outputs], results.state
+        [Balance(output.record, output.key, output.event_time_ms or 0) for output in results.outputs],
+        [
+            Told(
+                each.payload, each.conf.get("partition_key"), each.conf.get("event_timestamp", 0), dict(each.properties)
+            )
+            for each in results.published
+        ],
+        [(error.event, error.reason) for error in results.errors],
+        results.state,
     )

@@ -81,6 +81,11 @@ def test_the_table_has_a_line_for_each_and_the_ratio_to_the_other_instance() -> 
     assert len({len(line.rstrip()) for line in lines[:1]} | {len(lines[3])}) == 1, "columns stand below each other"
 
 
+def test_no_latency_is_told_where_none_was_measured() -> None:
+    (line,) = report.table([result(p50_ms=0.0, p99_ms=0.0, rss_growth_mb=0.0)]).splitlines()[1:]
+    assert line.split()[5:10] == ["-", "-", "111", "113", "+0.0"]
+
+
 def test_the_whole_is_compared_with_the_sum_of_its_parts() -> None:
     results = [
         result("avro_logreg", "at_least_once", "client", cpu_us_per_message=10.0),

@@ -138,7 +138,7 @@ def test_a_shell_completes_verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     with pytest.raises(SystemExit) as exited:
         run(capsys)
     assert exited.value.code == 0
-    assert capsys.readouterr().out.split() == ["status", "stats"]
+    assert capsys.readouterr().out.split() == ["status", "stats", "state"]
 
 
 def test_a_declined_question_is_an_error_and_changes_nothing(

@@ -11,7 +11,7 @@ from pulsar_pipeline.runtime.state import MemoryState
 from pulsar_pipeline.runtime.turn import Turn
 
 
-@dataclass
+@dataclass(order=True)
 class FakeMessageId:
     ledger: int = 1
     entry: int = 0

@@ -231,7 +231,8 @@ def test_other_errors_are_not_tried_again() -> None:
 
 def test_a_stop_ends_the_waiting_and_the_event_comes_again() -> None:
     bench = Bench(Away(9, TransientError("the service is away")))
-    bench.way._process = _stopping(bench, bench.way._process)  # type: ignore[attr-defined]
+    function = bench.way._function  # type: ignore[attr-defined]
+    function.process = _stopping(bench, function.process)
     counts = bench.take(b"1", b"5")
     assert not bench.ended
     assert bench.lane.told[-1] == 0
@@ -268,7 +269,7 @@ def test_a_commit_does_not_wait_for_the_end_of_a_turn_nor_does_a_stop() -> None:
                 bench.stop.set("a test")
             return super().process(record, context)
 
-    bench.way._process = Stopping().process  # type: ignore[attr-defined]
+    bench.way._function = Stopping()  # type: ignore[attr-defined]
     counts = bench.take(b"2", b"3", b"4")
     assert bench.payloads == [b"4", b"6"]
     assert bench.lane.told == [2, 2]
