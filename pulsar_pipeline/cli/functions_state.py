@@ -1,4 +1,4 @@
-"""`functions state [show]|export|import`: what a deployment has learned, to be seen, taken out and put back."""
+"""`functions state [show]|export|import|trim`: what a deployment has learned, to be seen, taken out and put back."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from pulsar_pipeline.state.leaving import export_state
 from pulsar_pipeline.state.pickled import class_of
 from pulsar_pipeline.state.reading import read_partition
 from pulsar_pipeline.state.rewind import rewind
+from pulsar_pipeline.state.trimming import trim_partition
 from pulsar_pipeline.statelog.fold import Fold
 
 _DEFAULT = "show"
@@ -116,6 +117,9 @@ def register(functions: typer.Typer) -> None:
     state.command(
         "import", epilog="Example: `pulsar-pipeline functions state import acme/failure-risk risk.state --yes`"
     )(import_)
+    state.command("trim", epilog="Example: `pulsar-pipeline functions state trim acme/failure-risk --cluster east`")(
+        trim
+    )
     functions.add_typer(state)
 
 
@@ -370,6 +374,34 @@ def import_(
         print_json({"deployment": str(deployment), "partitions": target.partitions, "entries": count})
         return
     out.print(f"{deployment}: {count} entries in {target.partitions} partitions; deploy it to go on", soft_wrap=True)
+
+
+def trim(
+    deployment: DeploymentArgument,
+    *,
+    cluster: ClusterOption = None,
+    key_file: KeyFileOption = None,
+    platform: PlatformOption,
+    tenants: TenantsOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a cluster delete what it has of the state logs from before their last checkpoints.
+
+    At home the instances see to that. The copies in other clusters need this from time to time. A broker deletes whole
+    ledgers, some minutes later.
+    """
+    with _opened(deployment, platform, tenants, key_file, cluster) as state:
+        trimmed = []
+        for partition in range(state.partitions):
+            with err.status(f"reading partition {partition}"):
+                if trim_partition(state.client, state.topic.partition(partition), state.key):
+                    trimmed.append(partition)
+    if as_json:
+        print_json({"deployment": str(deployment), "cluster": state.cluster, "trimmed": trimmed})
+        return
+    out.print(
+        f"{deployment} in {state.cluster}: trimmed {len(trimmed)} of {state.partitions} partitions", soft_wrap=True
+    )
 
 
 def _refuse_while_deployed(home: Home, deployment: DeploymentName) -> None:

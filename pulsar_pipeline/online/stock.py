@@ -68,7 +68,7 @@ class StockContext:
             partition: MemoryState(stored) for partition, stored in _checkpoint(context, packaged).items()
         }
         if not hasattr(context, "get_state_object"):
-            self.get_state_object = self._object
+            self.get_state_object, self.del_state_object = self._object, self._forget
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -197,6 +197,12 @@ class StockContext:
 
     def _object(self, key: str, factory: Callable[[], Any]) -> Any:
         return self._state().object(key, factory)
+
+    def _forget(self, key: str) -> None:
+        self._state().delete_object(key)
+
+    def _forget_object(self, key: str) -> None:
+        self._state().delete_object(key)
 
     def _state(self) -> State:
         return self._states.setdefault(self._partition(), MemoryState())

@@ -33,9 +33,9 @@ class TimerQueue:
     def __init__(self, timers: Iterable[Timer] = (), following: int = 1, store: Store | None = None) -> None:
         """Those in `timers` are set already, the next setting has the number `following`. `store(name, timer)` is told
         of changes, None for a timer that is gone; `following` of this object is one more after each setting."""
-        self.following = following
         self._by_name = {timer.name: timer for timer in timers}
         self._by_number = {timer.number: timer for timer in self._by_name.values()}
+        self.following = max([following, *(number + 1 for number in self._by_number)])
         self._store = store
         self._heap: list[Timer] = []
         self._make_heap()
@@ -91,3 +91,9 @@ class TimerQueue:
     def _make_heap(self) -> None:
         self._heap = list(self._by_name.values())
         heapify(self._heap)
+
+
+def until_first(queues: Iterable[TimerQueue], now_ms: int) -> int | None:
+    """Milliseconds until a timer of any of these is due, 0 for one that is; None where there is none."""
+    firsts = [first.at_ms for queue in queues if (first := queue.first()) is not None]
+    return max(0, min(firsts) - now_ms) if firsts else None

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from pulsar_pipeline.online.timers import until_first
 from pulsar_pipeline.runtime.event import InputPartition, position_of
 from pulsar_pipeline.runtime.order import Fire, Item
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
@@ -50,6 +51,13 @@ class Admission:
         if self._now_ms is not None:
             turns += self._timers(self._now_ms())
         return turns
+
+    def until_timer_ms(self) -> int | None:
+        """How long it is until a timer is due; None where none is set, or may not fire yet."""
+        if self._now_ms is None:
+            return None
+        lanes = [lane for lane in self._lanes.values() if not lane.owner.sequencer.replaying]
+        return until_first([lane.state.timers for lane in lanes], self._now_ms())
 
     def _timers(self, now_ms: int) -> Iterator[Turn]:
         for lane in self._lanes.values():

@@ -36,6 +36,9 @@ class AtLeastOnce:
     def admit(self, messages: Sequence[Any]) -> list[Turn]:
         return self._turns.of(messages)
 
+    def until_timer_ms(self) -> int | None:
+        return self._turns.until_timer_ms()
+
     def commit(self) -> None:
         self._raise_error()
         if done := [message for lane in self._turns.lanes.values() for message in lane.take_done()]:

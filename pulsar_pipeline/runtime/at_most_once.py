@@ -28,6 +28,9 @@ class AtMostOnce:
             self._acknowledge(last_of_partition(messages))
         return self._turns.of(messages)
 
+    def until_timer_ms(self) -> int | None:
+        return self._turns.until_timer_ms()
+
     def commit(self) -> None:
         """Nothing to keep."""
 

@@ -45,6 +45,9 @@ class ExactlyOnce:
     def admit(self, messages: Sequence[Any]) -> list[Turn]:
         return self._admission.turns(messages)
 
+    def until_timer_ms(self) -> int | None:
+        return self._admission.until_timer_ms()
+
     def commit(self) -> None:
         self._committer.raise_error()
         started = time.monotonic()

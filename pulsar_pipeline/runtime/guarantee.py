@@ -21,6 +21,9 @@ class Guarantee(Protocol):
     def admit(self, messages: Sequence[Any]) -> list[Turn]:
         """Of what was received, the events to process now, in this order."""
 
+    def until_timer_ms(self) -> int | None:
+        """How long it is until a timer is due; None where none is set."""
+
     def commit(self) -> None:
         """Keep all that lanes were told of as done; does not wait for it, except for back-pressure.
 

@@ -24,7 +24,7 @@ def run(
     Halted, with everything before the event at fault committed."""
     try:
         while not stop.is_set():
-            turns = guarantee.admit(source.receive())
+            turns = guarantee.admit(source.receive(guarantee.until_timer_ms()))
             if turns:
                 counts = Counts()
                 try:

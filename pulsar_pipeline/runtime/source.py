@@ -96,14 +96,15 @@ class Source:
         )
         return cls(lambda queue: retrying(_subscribe, client, subscription, partitions, queue), len(partitions))
 
-    def receive(self) -> list[Any]:
-        """The next events in the order of each partition; empty when none came in a while.
+    def receive(self, longest_ms: int | None = None) -> list[Any]:
+        """The next events in the order of each partition; empty when none came in a while, which is at most
+        `longest_ms`.
 
         They are the client's own messages, not the library's wrappers around them, which cost as much again.
         """
         consumer = self._consumer._consumer
         try:
-            first = consumer.receive(_IDLE_WAIT_MS)
+            first = consumer.receive(_IDLE_WAIT_MS if longest_ms is None else max(1, min(longest_ms, _IDLE_WAIT_MS)))
         except pulsar.Timeout:
             return []
         messages = [first, *consumer.batch_receive()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from pulsar_pipeline.online.timers import until_first
 from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
@@ -36,6 +37,12 @@ class DirectTurns:
         if self._now_ms is not None:
             turns += self._timers(self._now_ms())
         return turns
+
+    def until_timer_ms(self) -> int | None:
+        """How long it is until a timer is due; None where none is set."""
+        if self._now_ms is None:
+            return None
+        return until_first([lane.state.timers for lane in self.lanes.values()], self._now_ms())
 
     def _timers(self, now_ms: int) -> Iterator[Turn]:
         for partition, lane in self.lanes.items():

@@ -5,5 +5,5 @@ the logs of a deployment that does not run. Called by cli. Nothing here unpickle
 
 `kinds.py` are the kinds of keys, `pickled.py` names a pickled object's class, `reading.py` reads a partition;
 `archive.py` is the file, `placement.py` the rule by which keys move to other partitions, `leaving.py` and `arriving.py`
-are the two moves.
+are the two moves, with `rewind.py`; `trimming.py` lets go of what is not needed again.
 """

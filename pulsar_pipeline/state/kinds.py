@@ -18,6 +18,8 @@ class Kind(Enum):
     """How far an input that another deployment writes has come."""
     OUTBOX = "outbox"
     """Messages to other topics that wait for their commit."""
+    NUMBERING = "numbering"
+    """The number of the next setting of a timer."""
     OTHER = "other"
 
 
@@ -28,9 +30,10 @@ PREFIXES = {
     "t:": Kind.TIMER,
     "l:": Kind.LINEAGE,
     "b:": Kind.OUTBOX,
+    "n:": Kind.NUMBERING,
 }
 
-BOOKKEEPING = frozenset({Kind.LINEAGE, Kind.OUTBOX})
+BOOKKEEPING = frozenset({Kind.LINEAGE, Kind.OUTBOX, Kind.NUMBERING})
 """What belongs to a partition's positions in its inputs and outputs, not to what the function has learned."""
 
 

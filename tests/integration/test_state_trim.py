@@ -12,7 +12,10 @@ from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.names import STATE_SUBSCRIPTION, state_topic
 from pulsar_pipeline.spec.model import Platform, Tenant
+from pulsar_pipeline.state.reading import read_partition
+from pulsar_pipeline.state.trimming import trim_partition
 from pulsar_pipeline.statelog.fold import Fold
+from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.topics import StateLogReader, find_span, read_span
 from tests.support.deployed import apply_tenant
 from tests.support.log_owner import KEY, WAIT_S, checkpointed, commit, committed, owner
@@ -119,19 +122,32 @@ def test_what_no_checkpoint_stands_for_stays_and_so_does_the_other_clusters_copy
     assert there(client, topic, 3) == {"v:a": b"\0" + b"1", "v:b": b"\0" + b"2", "v:c": b"\0" + b"3"}
     east = open_client(platform.clusters["east"])
     try:
-        assert there(east, topic, 3) == {"v:a": b"\0" + b"1", "v:b": b"\0" + b"2", "v:c": b"\0" + b"3"}
+        state = {"v:a": b"\0" + b"1", "v:b": b"\0" + b"2", "v:c": b"\0" + b"3"}
+        assert there(east, topic, 3) == state
+        _a_copy_is_trimmed_by_command(platform, east, topic)
+        assert read_partition(east, topic, KEY).state == state
     finally:
         east.close()
+
+
+def _a_copy_is_trimmed_by_command(platform: Platform, east: pulsar.Client, topic: str) -> None:
+    with AdminHttp("east", platform.clusters["east"]) as admin:
+        stored = Stored(admin, topic)
+        acknowledged = stored.acknowledged()
+        assert trim_partition(east, topic, KEY)
+        wait_until(lambda: stored.acknowledged() != acknowledged, WAIT_S, "the copy's cursor moves")
+        stored.roll_over()
 
 
 def there(client: pulsar.Client, topic: str, number: int) -> dict[str, bytes]:
     """What a cluster's copy comes to, read from its first record on, once commit `number` is in it."""
 
     def copied() -> Fold | None:
-        span = find_span(client, topic, KEY)
+        key = log_key(KEY, topic)
+        span = find_span(client, topic, key)
         if span is None:
             return None
-        fold, reader = Fold(), StateLogReader(client, topic, KEY, None)
+        fold, reader = Fold(), StateLogReader(client, topic, key, None)
         for record, identity in read_span(reader, span):
             fold.feed(record, identity)
         reader.close()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import pulsar
 
 from pulsar_pipeline.runtime.partition_log import PartitionLog
+from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.records import Commit, Position
 from tests.support.wait import wait_until
 
 KEY = b"k" * 32
+"""A tenant's."""
+
 WAIT_S = 60.0
 
 
 def owner(client: pulsar.Client, topic: str, who: str) -> tuple[PartitionLog, dict[str, bytes]]:
     """A log that is claimed, and the state that was in it."""
-    log = PartitionLog(client, topic, KEY, 1, who)
+    log = PartitionLog(client, topic, log_key(KEY, topic), 1, who)
     log.claim()
     return log, log.take_state()
 

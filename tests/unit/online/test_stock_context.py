@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from pulsar_pipeline.errors import ClusterError
 from pulsar_pipeline.online.context import RESERVED_KEY
 from pulsar_pipeline.online.models import Models
 from pulsar_pipeline.online.stock import OutputMessage, StockContext
+from pulsar_pipeline.online.windows import TumblingWindows
 from pulsar_pipeline.schemas.schema import schema_from_text
 
 OUTPUT = "persistent://t/n/out"
@@ -275,6 +277,14 @@ def test_a_context_without_any_of_it_will_do() -> None:
         context.answer([])
 
 
+def test_objects_can_be_forgotten() -> None:
+    context = StockContext(Stock(Broker()), None)
+    context.get_state_object("windows/1", list).append(1)
+    context.del_state_object("windows/1")
+    context.del_state_object("windows/1")
+    assert context.get_state_object("windows/1", list) == []
+
+
 def test_models_are_apart_for_each_partition() -> None:
     stock = Stock(Broker())
     models = Models(StockContext(stock, None), lambda key: [key])
@@ -283,3 +293,16 @@ def test_models_are_apart_for_each_partition() -> None:
     assert models["m"] == ["m"]
     stock.topic = "persistent://t/n/labels-partition-1"
     assert models["m"] == ["m", 1]
+
+
+def test_windows_are_apart_for_each_partition_and_leave_nothing_behind() -> None:
+    stock = Stock(Broker())
+    context = StockContext(stock, None)
+    windows = TumblingWindows(context, int, lambda n, _: n + 1, size=timedelta(minutes=1))
+    windows.add("m", {}, context, at=1)
+    stock.topic = "persistent://t/n/in-partition-0"
+    windows.add("m", {}, context, at=70_000)
+    stock.topic = "persistent://t/n/in-partition-1"
+    (closed,) = windows.add("m", {}, context, at=60_000)
+    assert (closed.start_ms, closed.value) == (0, 1)
+    assert list(context._states[1]._objects) == ["windows/agenda", "windows/page/0", "windows/60000-120000/m"]

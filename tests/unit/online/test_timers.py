@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from pulsar_pipeline.online.timers import Timer, TimerQueue
+from pulsar_pipeline.online.timers import Timer, TimerQueue, until_first
 
 NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 TIMES = st.integers(0, 50)
@@ -75,6 +75,19 @@ def test_a_hundred_thousand_timers_that_move_leave_no_trace() -> None:
     assert len(queue._heap) <= 2 * 100_000 + 1_000
     assert queue.first() == Timer(149_000, "timer-000000", 249_001)
     assert len(queue) == 100_000
+
+
+def test_a_number_that_is_taken_is_not_given_again() -> None:
+    queue = TimerQueue([Timer(5, "a", 7)], 1)
+    queue.set("b", 9)
+    assert queue.get("b") == Timer(9, "b", 8)
+
+
+def test_how_long_until_the_first_of_several_queues() -> None:
+    queues = [TimerQueue(), TimerQueue([Timer(50, "a", 1)]), TimerQueue([Timer(40, "b", 1)])]
+    assert until_first(queues, 10) == 30
+    assert until_first(queues, 45) == 0
+    assert until_first(queues[:1], 45) is None
 
 
 def test_an_equal_time_goes_by_name() -> None:

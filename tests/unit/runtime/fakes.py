@@ -148,6 +148,9 @@ class FakeGuarantee:
     def admit(self, messages: Sequence[Any]) -> list[Turn]:
         raise AssertionError("not asked here")
 
+    def until_timer_ms(self) -> int | None:
+        return None
+
     def commit(self) -> None:
         self.commits += 1
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pulsar_pipeline.errors import DataError
+from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.runtime.partition_state import PartitionState
 
 
@@ -48,3 +49,33 @@ def test_keys_that_the_log_cannot_hold_are_refused(key: str) -> None:
         with pytest.raises(DataError, match="state key"):
             store()
     assert state.snapshot() == {}
+
+
+def test_a_live_object_that_is_forgotten_is_gone_from_the_state() -> None:
+    state = PartitionState({"o:old": b"x"})
+    state.object("m", list).append(1)
+    state.snapshot()
+    state.object("m", list)
+    state.delete_object("m")
+    state.delete_object("old")
+    state.delete_object("never there")
+    assert state.object("m", list) == []
+    state.delete_object("m")
+    assert state.snapshot() == {"o:m": None, "o:old": None}
+    assert state.everything() == {}
+
+
+def test_timers_are_part_of_the_state() -> None:
+    state = PartitionState({})
+    state.timers.set("a", 5)
+    state.timers.set("b/ü", 7)
+    state.timers.set("a", 9)
+    state.timers.set("gone", 1)
+    state.timers.delete("gone")
+    saved = state.snapshot()
+    assert saved == {"t:a": b"9.3", "t:b/ü": b"7.2", "t:gone": None, "n:timer": b"5"}
+    restored = PartitionState({key: value for key, value in saved.items() if value is not None})
+    assert restored.timers.first() == Timer(7, "b/ü", 2)
+    restored.timers.set("c", 1)
+    assert restored.timers.get("c") == Timer(1, "c", 5)
+    assert restored.snapshot() == {"t:c": b"1.5", "n:timer": b"6"}
