@@ -5,6 +5,7 @@ They are received and, unless settled, left as they are: closing the consumer gi
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,8 +25,15 @@ _QUEUE_BYTES = 32_000_000
 _PATIENCE_MS = 15_000
 """How long a letter that the broker says waits may take to come."""
 
+_REMEMBERED = 20_000
+"""Settled letters that are acknowledged again if they come again: a broker forgets acknowledgements inside a batch when
+the topic moves."""
+
 _REST_MS = 300
 """The last batch comes as a whole: what of it waits still is there with its first letter."""
+
+_Place = tuple[int, int, int]
+"""Ledger, entry, place in the batch."""
 
 
 class WaitingLetters:
@@ -104,6 +112,7 @@ class PartitionLetters:
         self._entries = entries
         self._cluster = cluster
         self._messages: dict[LetterPosition, Any] = {}
+        self._settled: OrderedDict[_Place, None] = OrderedDict()
 
     def __iter__(self) -> Iterator[Letter]:
         """Each letter once. Raises ClusterError when the broker stops giving them."""
@@ -117,8 +126,10 @@ class PartitionLetters:
             if message is None:
                 return
             place = _place(message.message_id())
-            if place <= before:
-                continue  # after a reconnect all that is not acknowledged comes again
+            if place <= before:  # after a reconnect all that is not acknowledged comes again
+                if place in self._settled:
+                    self.settle(message)
+                continue
             if place > last:
                 return  # set aside since
             begun += place[:2] != before[:2]
@@ -138,6 +149,9 @@ class PartitionLetters:
         """The letter waits no more."""
         with _telling(self._cluster, "the dead letters"):
             self._consumer.acknowledge(kept)
+        self._settled[_place(kept.message_id())] = None
+        if len(self._settled) > _REMEMBERED:
+            self._settled.popitem(last=False)
 
     def _receive(self, begun: int) -> Any:
         """The next message; None when there is no more."""
@@ -168,5 +182,5 @@ def _failure(error: Exception, cluster: str, what: str) -> ClusterError:
     return client_failure(error, where=f"cluster {cluster}", doing=f"cannot read {what}")
 
 
-def _place(identity: Any) -> tuple[int, int, int]:
+def _place(identity: Any) -> _Place:
     return identity.ledger_id(), identity.entry_id(), identity.batch_index()

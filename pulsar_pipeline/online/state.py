@@ -63,8 +63,9 @@ class MemoryState:
 
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         if key not in self._objects:
-            pickled = self._pickled.pop(key, None)
-            self._objects[key] = factory() if pickled is None else pickle.loads(pickled)
+            stored = self._pickled.get(key)
+            self._objects[key] = factory() if stored is None else pickle.loads(stored)
+            self._pickled.pop(key, None)  # only now: what cannot be read is not replaced by something new
         return self._objects[key]
 
     def delete_object(self, key: str) -> None:

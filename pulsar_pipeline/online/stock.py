@@ -201,6 +201,9 @@ class StockContext:
     def _forget(self, key: str) -> None:
         self._state().delete_object(key)
 
+    def _forget_object(self, key: str) -> None:
+        self._state().delete_object(key)
+
     def _state(self) -> State:
         return self._states.setdefault(self._partition(), MemoryState())
 

@@ -34,6 +34,9 @@ def run(
                     stats.add_metrics(context.take_metrics())
             guarantee.batch_done()
             sink.keep_bounded()
+            if source.too_long:
+                guarantee.drain()
+                source.shorten()
     except Halted:
         guarantee.drain()
         raise

@@ -18,6 +18,8 @@ from pulsar_pipeline.rollout.instance_config import InstanceConfig
 from pulsar_pipeline.runtime.event import InputPartition
 from pulsar_pipeline.runtime.stop import StopSignal
 
+_log = logging.getLogger(__name__)
+
 MAX_BATCH = 1000
 """Most events taken at once: what is in work between two commits stays bounded."""
 
@@ -27,7 +29,13 @@ _IDLE_WAIT_MS = 200
 _GATHER_MS = 2
 """After a first event, how long more are gathered: what a quiet stream pays in latency."""
 
-_RECEIVER_QUEUE = 10_000
+_MAX_BATCH_BYTES = 16_000_000
+
+MAX_QUEUE = 1_000
+"""Most events of a partition that wait in the client. More of them brought no more throughput."""
+
+MAX_QUEUED_BYTES = 64_000_000
+"""Most bytes of events that wait in the client, about: where events are large, fewer of them wait."""
 
 _TEMPORARY = (
     pulsar.ConsumerBusy,
@@ -58,8 +66,13 @@ def input_partitions(config: InstanceConfig, parallelism: int, instance_id: int)
 class Source:
     """Receives from all owned partitions, keeping the order within each. Used by the loop's thread only."""
 
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
+    def __init__(self, subscribe: Callable[[int], Any], partitions: int) -> None:
+        """`subscribe` takes all partitions, so many, with a queue of the given length for each."""
+        self._subscribe = subscribe
+        self._partitions = partitions
+        self._queue = MAX_QUEUE
+        self._largest = 0
+        self._consumer = subscribe(self._queue)
 
     @classmethod
     def acquire(
@@ -75,15 +88,13 @@ class Source:
         `waiting` is told why it waits. Raises InstanceError when the subscription is refused for good, and
         `tenacity.RetryError` when `stop` is set meanwhile.
         """
-        for attempt in Retrying(
+        retrying = Retrying(
             retry=retry_if_exception_type(_TEMPORARY),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
             stop=stop_when_event_set(stop.event),
             before_sleep=lambda state: waiting(f"waiting for its partitions: {state.outcome.exception()}"),  # type: ignore[union-attr]
-        ):
-            with attempt:
-                return cls(_subscribe(client, subscription, partitions))
-        raise InstanceError("stopped while waiting for its partitions")
+        )
+        return cls(lambda queue: retrying(_subscribe, client, subscription, partitions, queue), len(partitions))
 
     def receive(self, longest_ms: int | None = None) -> list[Any]:
         """The next events in the order of each partition; empty when none came in a while, which is at most
@@ -96,7 +107,22 @@ class Source:
             first = consumer.receive(_IDLE_WAIT_MS if longest_ms is None else max(1, min(longest_ms, _IDLE_WAIT_MS)))
         except pulsar.Timeout:
             return []
-        return [first, *consumer.batch_receive()]
+        messages = [first, *consumer.batch_receive()]
+        self._largest = max(first.length(), messages[-1].length())
+        return messages
+
+    @property
+    def too_long(self) -> bool:
+        """Whether so many events as large as the last ones would take too much memory."""
+        return self._queue > 1 and self._queue * self._partitions * self._largest > 2 * MAX_QUEUED_BYTES
+
+    def shorten(self) -> None:
+        """Subscribe anew with a shorter queue. All that was processed has to be acknowledged before; the rest comes
+        again. Raises as `acquire`."""
+        self._queue = max(1, MAX_QUEUED_BYTES // (self._partitions * self._largest))
+        _log.info("events of %s bytes: from now on %s of each partition wait here", self._largest, self._queue)
+        self._consumer.close()
+        self._consumer = self._subscribe(self._queue)
 
     def acknowledge(self, messages: Sequence[Any]) -> None:
         """Everything up to and including each of these messages, in the message's own partition, is done."""
@@ -107,17 +133,17 @@ class Source:
         self._consumer.close()
 
 
-def _subscribe(client: pulsar.Client, subscription: str, partitions: Sequence[InputPartition]) -> Any:
-    logging.getLogger(__name__).info("taking %s", ", ".join(p.full_name for p in partitions))
+def _subscribe(client: pulsar.Client, subscription: str, partitions: Sequence[InputPartition], queue: int) -> Any:
+    _log.info("taking %s", ", ".join(p.full_name for p in partitions))
     try:
         return client.subscribe(
             [p.full_name for p in partitions],
             subscription,
             consumer_type=pulsar.ConsumerType.Exclusive,
             initial_position=pulsar.InitialPosition.Earliest,
-            receiver_queue_size=_RECEIVER_QUEUE,
+            receiver_queue_size=queue,
             batch_index_ack_enabled=True,  # else an acknowledgement within a batch is kept by the client alone
-            batch_receive_policy=pulsar.ConsumerBatchReceivePolicy(MAX_BATCH - 1, -1, _GATHER_MS),
+            batch_receive_policy=pulsar.ConsumerBatchReceivePolicy(MAX_BATCH - 1, _MAX_BATCH_BYTES, _GATHER_MS),
         )
     except (pulsar.AuthorizationError, pulsar.AuthenticationError, pulsar.TopicNotFound) as error:
         raise InstanceError(

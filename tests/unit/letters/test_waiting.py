@@ -79,6 +79,15 @@ def test_a_letter_is_settled_by_its_message() -> None:
     assert [message.entry for message in consumer.acknowledged] == [2]
 
 
+def test_what_was_settled_and_comes_again_is_settled_again() -> None:
+    consumer = Consumer([(1, 0), (1, 1), (1, 0), (1, 1), (1, 2)], (1, 2))
+    letters = PartitionLetters(consumer, 0, 1, "west")
+    for letter in letters:
+        if letter.position.batch != 1:
+            letters.settle(letters.keep(letter))
+    assert [message.batch for message in consumer.acknowledged] == [0, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("entries", "size", "queue"), [(10, 0, 500), (1000, 100_000, 500), (10, 50_000_000, 6), (3, 10**9, 1)]
 )

@@ -54,6 +54,15 @@ def test_a_function_goes_on_from_it(tmp_path: Path) -> None:
     assert StockContext(plain(2), None, path).get_state("last") is None
 
 
+def test_a_model_that_cannot_be_read_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    write_checkpoint(path, {0: {"o:models/m": b"cno_such_module\nModel\n."}})
+    models = Models(StockContext(plain(0), None, path), lambda key: [key])
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError):
+            models["m"]
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -277,6 +277,14 @@ def test_a_context_without_any_of_it_will_do() -> None:
         context.answer([])
 
 
+def test_objects_can_be_forgotten() -> None:
+    context = StockContext(Stock(Broker()), None)
+    context.get_state_object("windows/1", list).append(1)
+    context.del_state_object("windows/1")
+    context.del_state_object("windows/1")
+    assert context.get_state_object("windows/1", list) == []
+
+
 def test_models_are_apart_for_each_partition() -> None:
     stock = Stock(Broker())
     models = Models(StockContext(stock, None), lambda key: [key])

@@ -46,18 +46,39 @@ def test_an_instance_without_a_partition_is_told() -> None:
         input_partitions(config_of(readings=2), 3, 2)
 
 
+class Consumer:
+    """Has events of 1 MB without end."""
+
+    @property
+    def _consumer(self) -> Consumer:
+        return self
+
+    def receive(self, _timeout_ms: int) -> Consumer:
+        return self
+
+    def batch_receive(self) -> list[Consumer]:
+        return [self] * 9
+
+    def length(self) -> int:
+        return 1_000_000
+
+    def close(self) -> None: ...
+
+
 class Client:
     """Refuses a subscription as often as told."""
 
     def __init__(self, *refusals: Exception) -> None:
         self._refusals = list(refusals)
         self.subscribed: list[Any] = []
+        self.queues: list[int] = []
 
     def subscribe(self, topics: list[str], subscription: str, **options: Any) -> Any:
         if self._refusals:
             raise self._refusals.pop(0)
         self.subscribed.append((topics, subscription, options["consumer_type"]))
-        return "the consumer"
+        self.queues.append(options["receiver_queue_size"])
+        return Consumer()
 
 
 def test_it_waits_for_partitions_another_instance_still_holds() -> None:
@@ -74,3 +95,15 @@ def test_a_refusal_for_good_is_told_with_its_mend() -> None:
     client = Client(pulsar.AuthorizationError("no"))
     with pytest.raises(InstanceError, match=r"cannot subscribe to the inputs.*pulsar-pipeline plan"):
         Source.acquire(client, "s", input_partitions(config_of(readings=1), 1, 0), StopSignal(), print)  # type: ignore[arg-type]
+
+
+def test_large_events_make_for_a_short_queue() -> None:
+    client = Client()
+    source = Source.acquire(client, "s", input_partitions(config_of(readings=2), 1, 0), StopSignal(), print)  # type: ignore[arg-type]
+    assert not source.too_long
+    assert len(source.receive()) == 10
+    assert source.too_long
+    source.shorten()
+    source.receive()
+    assert not source.too_long
+    assert client.queues == [1_000, 32], "64 MB of them, in both partitions"
