@@ -17,10 +17,12 @@ from typing import Any
 import pulsar
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
+from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.names import java_string_hash
+from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.outbox import Numbered
 from pulsar_pipeline.runtime.outgoing import Outgoing
-from pulsar_pipeline.runtime.sink import refused
+from pulsar_pipeline.runtime.sink import REFUSALS, refused
 
 _NAME_FREE_AFTER_S = 90.0
 """A broker notices within a minute that a former owner which was cut off, and holds the name, is gone."""
@@ -73,7 +75,14 @@ class Courier:
             before_sleep=lambda _state: _log.info("a former owner still holds the producer of %s", topic),
             reraise=True,
         )
-        retrying(self._open, topic)
+        try:
+            retrying(self._open, topic)
+        except REFUSALS as error:
+            raise InstanceError(
+                f"a message that is committed cannot be delivered: {describe(error)}",
+                where=topic,
+                mend="declare the topic again, and let the functions role produce there; it waits until then",
+            ) from error
 
     def _open(self, topic: str) -> None:
         with self._lock:

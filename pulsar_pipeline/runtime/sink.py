@@ -17,6 +17,9 @@ from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.outlet import Outlet
 
+REFUSALS = (pulsar.TopicNotFound, pulsar.AuthorizationError, pulsar.InvalidTopicName)
+"""What a broker says for good of a topic that is not there or may not be written."""
+
 _LINGER_MS = 2
 _MAX_PENDING = 20_000
 _MAX_PENDING_BYTES = 64_000_000
@@ -31,11 +34,13 @@ class Sink:
         self.schema_of = schema_of or (lambda _topic: None)
         self._producers: dict[str, Any] = {}
         self._outlets: dict[str, Outlet] = {}
+        self._other_bytes = 0
         self._stored_bytes = 0
 
     def send(self, message: Outgoing) -> None:
         """Queue a message for a topic, or a partition of one."""
         self.open(message.topic).send_async(message.payload, message.callback, **message.options)
+        self._other_bytes += len(message.payload)
 
     def outlet(self, topic: str) -> Outlet:
         """The fast way to a topic. Raises pulsar.PulsarException."""
@@ -81,10 +86,7 @@ class Sink:
         self._outlets.clear()
 
     def _queued_bytes(self) -> int:
-        return sum(outlet.queued_bytes for outlet in list(self._outlets.values()))
-
-
-_REFUSALS = (pulsar.TopicNotFound, pulsar.AuthorizationError, pulsar.InvalidTopicName)
+        return self._other_bytes + sum(outlet.queued_bytes for outlet in list(self._outlets.values()))
 
 
 @contextmanager
@@ -92,7 +94,7 @@ def refused(topic: str) -> Iterator[None]:
     """What the broker says of a topic that may not be written or is not there, as a DataError: the event's fault."""
     try:
         yield
-    except _REFUSALS as error:
+    except REFUSALS as error:
         raise DataError(
             f"cannot publish: {describe(error)}",
             where=topic,

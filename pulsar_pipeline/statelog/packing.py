@@ -11,6 +11,9 @@ ROOM = 1_100_000
 """Bytes of entries in one record, at most: far from MAX_RECORD, for while one is encoded nothing else of the process
 runs, and some are in memory at a time on either side."""
 
+MOST = 500
+"""Entries in one record, for the same reason."""
+
 _OVERHEAD = 24
 """Bytes that Avro adds to an entry, at most: two lengths, the union's branch, a block's share."""
 
@@ -30,7 +33,7 @@ def pack(entries: Iterable[Entry], room: int = ROOM) -> Iterator[tuple[Entry, ..
                 where=f"state key {entry.key[:100]!r}",
                 mend="keep it under several keys",
             )
-        if size > left:
+        if size > left or len(packed) >= MOST:
             yield tuple(packed)
             packed, left = [], room
         packed.append(entry)

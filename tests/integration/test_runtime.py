@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
     "strangers": {"function": "counter"},
     "killed": {"function": "counter"},
     "chained": {"function": "counter", "inputs": {"events": "results/killed"}},
+    "large": {"function": "counter"},
     "at-least-once": {"function": "counter", "guarantee": "at_least_once"},
     "at-most-once": {"function": "counter", "guarantee": "at_most_once"},
 }
@@ -288,6 +289,15 @@ def test_weaker_guarantees_deliver_too(deployed: Home, packages: Any, case: str)
     deployed.send(f"events/{case}", events(100))
     wait_until(lambda: len(results(deployed, case)) >= 100, 20, "100 results")
     assert numbers(deployed, case) == set(range(1, 101))
+
+
+def test_large_events_are_taken_a_few_at_a_time_and_none_is_lost(deployed: Home, packages: Any) -> None:
+    """So large that the first ones make the instance subscribe anew, for fewer at a time."""
+    large = [{"id": f"{n}-{'x' * 400_000}", "n": n} for n in range(1, 101)]
+    deployed.send("events/large", large)
+    deployed.deploy("large", packages("large"))
+    wait_until(lambda: numbers(deployed, "large") == set(range(1, 101)), 60, "100 results")
+    assert Counter(result["n"] for result in results(deployed, "large")) == Counter(range(1, 101))
 
 
 def test_without_the_key_of_its_state_an_instance_says_so_and_waits(

@@ -21,6 +21,7 @@ from pulsar_pipeline.package.build import BuiltPackage
 from pulsar_pipeline.runtime.partition_log import PartitionLog
 from pulsar_pipeline.spec.load import load_tenant
 from pulsar_pipeline.spec.model import Platform
+from pulsar_pipeline.state import arriving
 from pulsar_pipeline.statelog.keys import log_key
 from tests.support.cli import Ran, run
 from tests.support.clusters import Tokens
@@ -243,6 +244,25 @@ def _every_log_is_kept(bank: Bank, platform: Platform) -> None:
         for partition in range(5):
             topic = state_topic(bank.name, "tallies").partition(partition).replace("://", "/")
             assert STATE_SUBSCRIPTION in admin.get(f"/admin/v2/{topic}/internalStats")["cursors"]
+
+
+def test_an_interrupted_import_leaves_the_old_state(
+    bank: Bank, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, name = tmp_path / "tallies.state", f"{bank.name}/others"
+    assert bank.verb(capsys, "export", f"{bank.name}/tallies", "--out", file).code == ExitCode.OK
+    before = [_lasting(each) for each in bank.state(capsys, "others")["partitions"]]
+    arguments = ("import", name, file, "--yes", "--state-only")
+
+    def interrupted(self: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(arriving._Arrival, "finish", interrupted)
+        assert bank.verb(capsys, *arguments).code == ExitCode.INTERRUPTED
+    assert [_lasting(each) for each in bank.state(capsys, "others")["partitions"]] == before
+    assert bank.verb(capsys, *arguments).code == ExitCode.OK
+    assert bank.counts(capsys, "others") == bank.counts(capsys, "tallies")
 
 
 def test_what_is_wrong_is_told_once_with_its_mend(
