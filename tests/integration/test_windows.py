@@ -13,7 +13,9 @@ import pulsar
 import pytest
 
 from pulsar_pipeline.cluster.connect import open_client
+from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.runtime.promise import EXIT_FENCED
 from pulsar_pipeline.schemas.codec import Decoder, Encoder
 from pulsar_pipeline.schemas.schema import Schema, load_schema
 from pulsar_pipeline.schemas.wire import version_of, wire_schema, writer_lookup
@@ -26,6 +28,7 @@ from tests.support.clusters import Tokens
 from tests.support.deployed import FUNCTIONS, apply_tenant, build
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.remove import remove_tenant
+from tests.support.unload import unload
 from tests.support.wait import wait_until
 
 pytestmark = pytest.mark.cluster
@@ -208,52 +211,87 @@ def raw(ground: Ground) -> list[pulsar.Message]:
     return [message for messages in found for message in messages if not message.has_null_value()]
 
 
-def test_each_timer_fires_once(ground: Ground) -> None:
-    rng = random.Random(5)
-    feed, launcher, instances = Feed(ground, "in/orders"), ground.launcher("alarms"), []
-    ordered: list[set[str]] = [set() for _ in range(PARTITIONS)]
+class Orders:
+    """Orders of alarms, and which of these must go off."""
 
-    def order(count: int, longest_ms: int) -> None:
-        for number in range(count):
-            for partition, names in enumerate(ordered):
-                name = f"{partition}-{len(names)}-{number}"
-                feed.send(partition, {"id": name, "in_ms": rng.randrange(longest_ms)}, name)
-                if number % 10 == 3:  # far away, and cancelled
-                    feed.send(partition, {"id": name, "in_ms": 600_000}, name)
-                    feed.send(partition, {"id": name, "in_ms": None}, name)
-                else:
-                    names.add(name)
-        feed.flush()
+    def __init__(self, ground: Ground, seed: int) -> None:
+        self._ground, self._rng = ground, random.Random(seed)
+        self._feed = Feed(ground, "in/orders")
+        self._before = [len(self.alarms(partition)) for partition in range(PARTITIONS)]
+        self._prefix = f"order-{seed}"
+        self.names: list[set[str]] = [set() for _ in range(PARTITIONS)]
 
-    def alarms(partition: int) -> list[dict[str, Any]]:
-        return ground.read("out/alarms", partition)
+    def order(self, count: int, longest_ms: int) -> None:
+        """In each partition so many alarms, some of them moved, some cancelled."""
+        for _ in range(count):
+            for partition, names in enumerate(self.names):
+                name = f"{self._prefix}-{partition}-{len(names)}"
+                if self._rng.random() < 0.1:
+                    self._feed.send(partition, {"id": f"{name}-not", "in_ms": 600_000}, name)
+                    self._feed.send(partition, {"id": f"{name}-not", "in_ms": None}, name)
+                if self._rng.random() < 0.1:
+                    self._feed.send(partition, {"id": name, "in_ms": 600_000}, name)
+                self._feed.send(partition, {"id": name, "in_ms": self._rng.randrange(longest_ms)}, name)
+                names.add(name)
+        self._feed.flush()
 
-    def some(count: int) -> Callable[[], bool]:
-        return lambda: sum(len(alarms(partition)) for partition in range(PARTITIONS)) >= count
+    def alarms(self, partition: int) -> list[dict[str, Any]]:
+        return self._ground.read("out/alarms", partition)
 
-    with ended(instances):
-        instances.append(ground.start(launcher))
-        order(100, 4_000)
-        wait_until(some(60), 30, "alarms go off while no orders come")
-        instances[-1].kill()
-        order(100, 3_000)
-        instances.append(ground.start(launcher))
-        wait_until(some(200), 60, "alarms go off, the ones from before the crash too")
-        order(50, 1_000)
-        instances[-1].kill()
-        instances.append(ground.start(launcher))
-        everything = sum(map(len, ordered))
-        wait_until(some(everything), 60, "every alarm has gone off")
-        for partition, names in enumerate(ordered):
-            found = alarms(partition)
+    def wait_for(self, share: float, what: str) -> None:
+        """Until this share of the alarms has gone off."""
+
+        def enough() -> bool:
+            found = sum(len(self.alarms(partition)) for partition in range(PARTITIONS)) - sum(self._before)
+            return found >= share * sum(map(len, self.names))
+
+        wait_until(enough, 60, what)
+
+    def check(self) -> None:
+        """Each alarm went off once, in its own partition, and not too soon."""
+        for partition, names in enumerate(self.names):
+            everything = self.alarms(partition)
+            assert [alarm["count"] for alarm in everything] == list(range(1, len(everything) + 1))
+            found = everything[self._before[partition] :]
             assert len(found) == len(names)
             assert {alarm["id"] for alarm in found} == names
-            assert [alarm["count"] for alarm in found] == list(range(1, len(found) + 1))
-            assert all(alarm["fired"] >= alarm["at"] for alarm in found if not _replayed(alarm))
+            assert all(alarm["fired"] >= alarm["at"] for alarm in found)
+
+
+def test_each_timer_fires_once(ground: Ground) -> None:
+    orders, launcher, instances = Orders(ground, 5), ground.launcher("alarms"), []
+    with ended(instances):
+        instances.append(ground.start(launcher))
+        orders.order(100, 4_000)
+        orders.wait_for(0.3, "alarms go off while no orders come")
+        instances[-1].kill()
+        orders.order(100, 3_000)
+        instances.append(ground.start(launcher))
+        orders.wait_for(0.6, "alarms go off, the ones from before the crash too")
+        orders.order(50, 1_000)
+        instances[-1].kill()
+        instances.append(ground.start(launcher))
+        orders.wait_for(1, "every alarm has gone off")
+        orders.check()
         instances[-1].stop()
         assert instances[-1].wait_ended() == 0
 
 
-def _replayed(alarm: dict[str, Any]) -> bool:
-    """A timer that fired before a crash fires in its place again, whatever the clock says."""
-    return alarm["fired"] < alarm["at"]
+def test_timers_of_a_paused_instance_fire_once(ground: Ground, platform: Platform) -> None:
+    """It is replaced while they are due, and goes on where it stood when it is resumed."""
+    orders, launcher, instances = Orders(ground, 6), ground.launcher("alarms"), []
+    with ended(instances), AdminHttp("west", platform.clusters["west"]) as http:
+        instances.append(ground.start(launcher))
+        orders.order(150, 3_000)
+        orders.wait_for(0.2, "alarms go off")
+        instances[0].pause()
+        unload(http, [ground.topic("in/orders", partition) for partition in range(PARTITIONS)])
+        instances.append(ground.start(launcher))
+        orders.wait_for(0.9, "the other's alarms go off")
+        instances[0].resume()
+        assert instances[0].wait_ended() == EXIT_FENCED
+        orders.order(20, 500)
+        orders.wait_for(1, "every alarm has gone off")
+        orders.check()
+        instances[-1].stop()
+        assert instances[-1].wait_ended() == 0
