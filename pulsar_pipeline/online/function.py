@@ -269,6 +269,8 @@ def check_handlers(cls: type[StreamFunction], inputs: Collection[str]) -> None:
             raise PackageError(
                 f"{name} is async and takes micro-batches", where=where, mend='use @on("INPUT") with async def'
             )
+    if inspect.iscoroutinefunction(getattr(cls, "on_timer", None)):
+        raise PackageError("on_timer is async", where=where, mend="write `def on_timer(self, name, at_ms, context)`")
 
 
 def _kinds(cls: type[StreamFunction]) -> dict[str, str]:

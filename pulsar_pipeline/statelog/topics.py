@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pulsar
 
 from pulsar_pipeline.errors import StateLogError
-from pulsar_pipeline.statelog.records import Chunk, Position, Record
+from pulsar_pipeline.statelog.records import Chunk, Claim, Position, Record
 from pulsar_pipeline.statelog.scan import Scan
 from pulsar_pipeline.statelog.sealed import authenticate, unseal
 
@@ -101,7 +101,8 @@ def find_start(client: pulsar.Client, topic: str, key: bytes) -> bytes | None:
     """Where reading the log may begin: the first chunk of a checkpoint that counts. None: at its first record.
 
     The last record points there. A pointer that does not lead to a checkpoint is of another cluster, or leads to what
-    was trimmed away; then the log is searched from its first record on. Raises StateLogError.
+    was trimmed away, and a trimmed log whose last record has none was written to by a former owner; then it is searched
+    from its first record on. Raises StateLogError.
     """
     span = find_span(client, topic, key)
     return None if span is None else span.start
@@ -113,12 +114,19 @@ def find_span(client: pulsar.Client, topic: str, key: bytes) -> Span | None:
     if last is None:
         return None
     record, position = last
-    if record.checkpoint is None:
-        return Span(None, position)
-    found = _record_at(client, topic, key, pulsar.MessageId.deserialize(record.checkpoint))
-    if found is not None and isinstance(found[0], Chunk) and found[0].index == 0:
+    begin = pulsar.MessageId.earliest if record.checkpoint is None else pulsar.MessageId.deserialize(record.checkpoint)
+    found = _record_at(client, topic, key, begin)
+    if found is not None and _may_begin(found[0], pointed_at=record.checkpoint is not None):
         return Span(record.checkpoint, position)
     return Span(_searched(client, topic, key, position), position)
+
+
+def _may_begin(record: Record, *, pointed_at: bool) -> bool:
+    """Where a pointer leads to there is a checkpoint's first chunk; without one, the log's very first record: else it
+    has been trimmed, and its last record is a former owner's."""
+    if pointed_at:
+        return isinstance(record, Chunk) and record.index == 0
+    return isinstance(record, Claim) and record.incarnation == 1 and record.checkpoint is None
 
 
 def read_span(reader: StateLogReader, span: Span) -> Iterator[tuple[Record, bytes]]:

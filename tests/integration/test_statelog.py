@@ -124,6 +124,19 @@ def test_an_id_of_another_cluster_is_left_alone(client, topic, writer, foreign):
     assert find_start(client, topic, KEY) is None
 
 
+def test_a_log_without_its_beginning_is_searched_for_the_checkpoint_that_counts(client, topic, writer):
+    late, owner = Writer(1, 1, "late"), Writer(1, 2, "owner")
+    append(
+        writer,
+        chunk(late, "late", 0, 1, {"x": b"late"}, base=commit(late, 6)),
+        commit(owner, 7),
+        chunk(owner, "k", 0, 1, {"x": b"7"}, base=commit(owner, 7)),
+        commit(late, 7),  # the last word is a former owner's, who knew of no checkpoint
+    )
+    start = find_start(client, topic, KEY)
+    assert [record.by for record, _ in read_all(client, topic, start, 2)] == [owner, late]
+
+
 def test_a_record_of_the_largest_size_is_stored(client, topic, writer):
     room = MAX_RECORD - 1000
     large = commit(A, 1, {"model": os.urandom(room)})

@@ -6,6 +6,9 @@ import random
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from pulsar_pipeline.errors import PackageError
 from pulsar_pipeline.online.function import StreamFunction, on
 from pulsar_pipeline.online.windows import TumblingWindows
 from pulsar_pipeline.testing import Event, Wait, check_recovery, run_function
@@ -136,3 +139,14 @@ def test_a_function_without_on_timer_cannot_set_one() -> None:
 
     results = run_function(Without, [order("a", 1)])
     assert "the function has no on_timer" in str(results.errors[0])
+
+
+def test_on_timer_is_a_plain_function() -> None:
+    class Waits(StreamFunction):
+        @on("orders")
+        def order(self, order: dict[str, Any], context: Any) -> None: ...
+
+        async def on_timer(self, name: str, at_ms: int, context: Any) -> None: ...
+
+    with pytest.raises(PackageError, match="on_timer is async"):
+        Waits()

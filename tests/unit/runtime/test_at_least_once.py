@@ -10,6 +10,7 @@ from pulsar_pipeline.runtime.at_least_once import AtLeastOnce
 from pulsar_pipeline.runtime.direct_lane import DirectLane
 from pulsar_pipeline.runtime.stamped_input import StampedInputs
 from pulsar_pipeline.runtime.state import MemoryState
+from pulsar_pipeline.runtime.turn import ALL_DUE
 from pulsar_pipeline.runtime.unlogged import DirectTurns
 from pulsar_pipeline.statelog.lineage import ANYWHERE
 from tests.unit.runtime.fakes import FakeMessage, FakeOutlet, FakeSink
@@ -22,6 +23,22 @@ def guarantee(flush: Callable[[], Any], acknowledge: Callable[[Sequence[Any]], A
     return AtLeastOnce(
         DirectTurns({0: lane}, by_name, StampedInputs(by_name, lambda _partition: ANYWHERE)), flush, acknowledge
     )
+
+
+def test_timers_fire_from_memory() -> None:
+    state, now_ms = MemoryState(), 50
+    lane = DirectLane(FakeOutlet(), FakeSink(), state)  # type: ignore[arg-type]
+    by_name = {READINGS.full_name: READINGS}
+    stamped = StampedInputs(by_name, lambda _partition: ANYWHERE)
+    made = DirectTurns({0: lane}, by_name, stamped, lambda: now_ms)
+    assert made.until_timer_ms() is None
+    state.timers.set("a", 70)
+    assert (made.until_timer_ms(), made.of([])) == (20, [])
+    now_ms = 71
+    assert made.until_timer_ms() == 0
+    events, timers = made.of([FakeMessage(b"a")])
+    assert (events.fires, timers.fires, timers.lane) == (None, ALL_DUE, lane)
+    assert DirectTurns({0: lane}, by_name, stamped).of([]) == [], "a function without on_timer"
 
 
 def process(made: AtLeastOnce, *payloads: bytes) -> None:

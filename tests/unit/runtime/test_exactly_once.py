@@ -15,6 +15,7 @@ from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.owner import Owner
 from pulsar_pipeline.runtime.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.partition_state import PartitionState
+from pulsar_pipeline.runtime.turn import ALL_DUE
 from pulsar_pipeline.statelog.records import Identity, Position
 from tests.unit.runtime.fakes import FakeMessage, FakeMessageId, FakeOutlet
 
@@ -248,3 +249,29 @@ def test_the_order_is_not_settled_while_outputs_that_exist_are_made_again() -> N
             turn.reached(1)
             made.guarantee.batch_done()
     assert "" not in {snapshot.runs for snapshot in made.committer.submitted}
+
+
+def test_timers_wait_until_the_order_of_old_is_made_again() -> None:
+    made = Made(owner(recorded=[1, -4]))
+    made.owner.state.timers.set("a", 10)
+    admission = Admission({0: made.lane}, {READINGS.full_name: READINGS}, NUMBERS, set(), lambda: 20)
+    assert admission.until_timer_ms() is None
+    assert admission.turns([]) == []
+    replayed, recorded, due = admission.turns([message(READINGS, 1)])
+    assert (replayed.fires, recorded.fires, due.fires) == (None, 4, ALL_DUE)
+    assert admission.until_timer_ms() == 0
+
+
+def test_a_function_without_timers_is_not_asked_for_any() -> None:
+    made = Made()
+    made.owner.state.timers.set("a", 10)
+    assert made.guarantee.until_timer_ms() is None
+    assert made.guarantee.admit([]) == []
+
+
+def test_a_timer_that_fired_is_committed_without_an_event() -> None:
+    made = Made()
+    made.lane.fired()
+    made.guarantee.commit()
+    (snapshot,) = made.committer.submitted
+    assert (snapshot.positions, snapshot.messages) == ({}, [])
