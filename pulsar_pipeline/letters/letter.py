@@ -1,7 +1,7 @@
 """One dead letter, as its message tells it. Pure.
 
-What an instance adds to an event's own properties are OWN_PROPERTIES; a replay takes them off again and adds REPLAY_OF
-and REPLAY_FOR. A stamp is never an event's own: the event would count as an output of the deployment it is of.
+A replay takes off again what the letter added to the event's own properties, and adds REPLAY_OF and REPLAY_FOR. A stamp
+is never an event's own: the event would count as an output of the deployment it is of.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from pulsar_pipeline.runtime.dead_letters import brought_back
 from pulsar_pipeline.statelog.stamp import PROPERTY as STAMP
 
-OWN_PROPERTIES = frozenset({"reason", "error", "source_topic", "source_position", "source_schema_version", "function"})
 REPLAY_OF = "replay_of"
 """On a replayed event: the position of the event that it is a replay of, in the same partition."""
 REPLAY_FOR = "replay_for"
@@ -72,11 +72,10 @@ class Letter:
     @property
     def event_properties(self) -> dict[str, str]:
         """The event's own."""
-        left_out = OWN_PROPERTIES | {STAMP}
         return {
             name: value
-            for name, value in self.properties.items()
-            if name not in left_out and not name.startswith(_PULSARS_OWN)
+            for name, value in brought_back(self.properties).items()
+            if name != STAMP and not name.startswith(_PULSARS_OWN)
         }
 
     @property

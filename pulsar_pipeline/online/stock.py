@@ -1,8 +1,8 @@
 """Under a runtime that is not ours: what a plain `pulsar.Context` lacks, added around it.
 
 Pulsar's own Python instance acknowledges an event when `process` comes back, so what the event publishes is waited for
-before that: at least once. With `autoAck: false` in the function's config nothing is waited for: the event is
-acknowledged here, once all that it published is stored. That is many times as fast.
+before that: at least once. With `processingGuarantees: MANUAL` (or `autoAck: false`) in the function's config nothing
+is waited for: the event is acknowledged here, once all that it published is stored. That is many times as fast.
 
 An output goes to the output's partition of the same number as the event's, as under our runtime. Live objects
 (`Models`) are in memory, for each partition apart; so are values and counters where the instance has no state store.
@@ -36,6 +36,10 @@ _PROBE = "pulsar_pipeline.probe"
 """State key that is read, never written, to learn whether there is a store."""
 
 
+_MANUAL = 3
+"""Of `ProcessingGuarantees` in Function.proto."""
+
+
 @dataclass(frozen=True, slots=True)
 class OutputMessage:
     """An encoded output."""
@@ -61,7 +65,7 @@ class StockContext:
         self._client = _client_of(context)
         self._producers: dict[str, Any] = {}
         self._output_topics: dict[int | None, str] = {}
-        self._acks_itself = bool(getattr(_details_of(context), "autoAck", True))
+        self._acks_itself = _acks_itself(context)
         self._deliveries = Deliveries()
         self._has_store = _has_store(context)
         self._states: dict[int | None, State] = {
@@ -230,6 +234,13 @@ def _client_of(context: Any) -> Any:
 def _details_of(context: Any) -> Any:
     """The stock instance's FunctionDetails, or None."""
     return getattr(getattr(context, "instance_config", None), "function_details", None)
+
+
+def _acks_itself(context: Any) -> bool:
+    """Whether the instance acknowledges events; where it does not tell it is taken to."""
+    details = _details_of(context)
+    manual = getattr(details, "processingGuarantees", None) == _MANUAL
+    return bool(getattr(details, "autoAck", True)) and not manual
 
 
 def _has_store(context: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,13 @@ from pulsar_pipeline.statelog.records import Position
 _LAST_TIMEOUT_MS = 10_000
 _LONGEST_ERROR = 2000
 """Characters of an error's text that travel with a dead letter."""
+
+
+OWN_PROPERTIES = frozenset({"reason", "error", "source_topic", "source_position", "source_schema_version", "function"})
+"""What a letter adds to the properties of its event."""
+
+_OF_EVENT = "event."
+"""Before the name of an event's own property that is called like one of these, or begins so itself."""
 
 
 class Reason(StrEnum):
@@ -43,7 +50,7 @@ class DeadLetters:
     def letter(self, message: Any, origin: InputPartition, reason: Reason, error: str) -> Outgoing:
         """The event and why it is set aside."""
         options: dict[str, Any] = {
-            "properties": dict(message.properties())
+            "properties": set_apart(message.properties())
             | {
                 "reason": reason.value,
                 "error": error[:_LONGEST_ERROR],
@@ -62,6 +69,20 @@ class DeadLetters:
     def place(self, message: Any, origin: InputPartition) -> str:
         """Where an event stands, for people."""
         return f"{origin.full_name} {position_of(message)}"
+
+
+def set_apart(properties: Mapping[str, str]) -> dict[str, str]:
+    """An event's own properties, so named that none is taken for one of the letter's."""
+    return {f"{_OF_EVENT}{name}" if _is_taken(name) else name: value for name, value in properties.items()}
+
+
+def brought_back(properties: Mapping[str, str]) -> dict[str, str]:
+    """Of a letter's properties the event's own, under the names it had."""
+    return {name.removeprefix(_OF_EVENT): value for name, value in properties.items() if name not in OWN_PROPERTIES}
+
+
+def _is_taken(name: str) -> bool:
+    return name in OWN_PROPERTIES or name.startswith(_OF_EVENT)
 
 
 def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) -> set[tuple[str, Position]]:

@@ -219,6 +219,10 @@ class Instance:
             known[self._config.late.topic] = wire_schema(next(iter(late.values())))
         return lambda topic: known.get(topic.rpartition(PARTITION_SUFFIX)[0] or topic)
 
+    def _is_no_dead_letter(self, topic: str) -> bool:
+        """Those are taken back one by one, and brokers forget which of a batch were when its topic moves."""
+        return not topic.startswith(self._config.dead_letter_topic)
+
     def _open_outputs(self, sink: Sink) -> None:
         """Producers at start: a missing output or permission is told now, not with the first event."""
         topics = [self._config.dead_letter_topic] + ([self._config.output.topic] if self._config.output else [])

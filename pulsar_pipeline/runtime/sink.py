@@ -28,10 +28,17 @@ _MAX_PENDING_BYTES = 64_000_000
 class Sink:
     """Producers by topic, opened at first use. Thread-safe for distinct topics; `flush` may run beside sends."""
 
-    def __init__(self, client: pulsar.Client, schema_of: Callable[[str], Any] | None = None) -> None:
-        """`schema_of(topic)` gives the pulsar schema to attach, or None for bytes."""
+    def __init__(
+        self,
+        client: pulsar.Client,
+        schema_of: Callable[[str], Any] = lambda _topic: None,
+        batches: Callable[[str], bool] = lambda _topic: True,
+    ) -> None:
+        """`schema_of(topic)` gives the pulsar schema to attach, or None for bytes; `batches(topic)` whether messages
+        for it may be sent together."""
         self._client = client
-        self.schema_of = schema_of or (lambda _topic: None)
+        self.schema_of = schema_of
+        self._batches = batches
         self._producers: dict[str, Any] = {}
         self._outlets: dict[str, Outlet] = {}
         self._other_bytes = 0
@@ -56,7 +63,7 @@ class Sink:
                 options["schema"] = schema
             self._producers[topic] = self._client.create_producer(
                 topic,
-                batching_enabled=True,
+                batching_enabled=self._batches(topic),
                 batching_max_publish_delay_ms=_LINGER_MS,
                 batching_max_messages=1000,
                 max_pending_messages=_MAX_PENDING,

@@ -107,6 +107,12 @@ def check(archive: Archive, target: Target, how: How) -> None:
             where=str(archive.path),
             mend="say --state-only to take the state without them",
         )
+    if header.partitions > target.partitions and not how.state_only:
+        raise StateLogError(
+            f"the file has {header.partitions} partitions, {target.deployment} has fewer: {target.partitions}",
+            where=str(archive.path),
+            mend="say --state-only --by-key: what there is of positions has no place to go",
+        )
     if header.partitions != target.partitions and not how.by_key:
         raise StateLogError(
             f"the file has {header.partitions} partitions, {target.deployment} has {target.partitions}",

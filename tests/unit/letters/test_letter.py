@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pulsar_pipeline.letters.letter import OWN_PROPERTIES, Letter, LetterPosition, letter_of
-from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
+from pulsar_pipeline.letters.letter import Letter, LetterPosition, letter_of
+from pulsar_pipeline.runtime.dead_letters import OWN_PROPERTIES, DeadLetters, Reason, brought_back, set_apart
 from pulsar_pipeline.runtime.event import InputPartition
 from tests.support.letters import Event
 
@@ -73,3 +75,8 @@ def test_positions_read_as_they_are_written(text: str, position: LetterPosition)
 def test_what_is_no_position(text: str) -> None:
     with pytest.raises(ValueError, match="not a position"):
         LetterPosition.parse(text)
+
+
+@given(st.dictionaries(st.sampled_from(["reason", "error", "event.reason", "event.event.x", "trace"]), st.text()))
+def test_an_events_own_properties_come_back_whatever_they_are_called(own: dict[str, str]) -> None:
+    assert brought_back(set_apart(own) | {"reason": "failed", "error": "x"}) == own

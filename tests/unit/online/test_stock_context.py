@@ -63,8 +63,10 @@ class NullStateContext:
 class Stock(pulsar.Context):  # type: ignore[misc]
     """What our code sees of the stock ContextImpl; it knows neither its client's name nor its output topic."""
 
-    def __init__(self, broker: Broker, *, auto_ack: bool = True, config: dict[str, Any] | None = None) -> None:
-        details = SimpleNamespace(autoAck=auto_ack, sink=SimpleNamespace(topic=OUTPUT))
+    def __init__(
+        self, broker: Broker, *, auto_ack: bool = True, guarantee: int = 0, config: dict[str, Any] | None = None
+    ) -> None:
+        details = SimpleNamespace(autoAck=auto_ack, processingGuarantees=guarantee, sink=SimpleNamespace(topic=OUTPUT))
         self.instance_config = SimpleNamespace(function_details=details)
         self.pulsar_client = broker
         self.state_context: Any = NullStateContext()
@@ -166,8 +168,9 @@ def test_what_is_not_stored_fails_the_event() -> None:
         context.answer([ONE])
 
 
-def test_without_auto_ack_the_event_is_acknowledged_once_all_is_stored() -> None:
-    stock = Stock(Broker(at_once=None), auto_ack=False)
+@pytest.mark.parametrize("how", [{"auto_ack": False}, {"guarantee": 3}])
+def test_where_nobody_else_does_the_event_is_acknowledged_once_all_is_stored(how: dict[str, Any]) -> None:
+    stock = Stock(Broker(at_once=None), **how)
     context = StockContext(stock, SCHEMA)
     with context.event():
         context.answer([ONE])
