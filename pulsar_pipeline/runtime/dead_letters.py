@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import pulsar
 
 from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.online.timers import Timer
 from pulsar_pipeline.runtime.event import InputPartition, parse_position, position_of
 from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.schemas.wire import NO_VERSION
@@ -19,7 +20,9 @@ _LONGEST_ERROR = 2000
 """Characters of an error's text that travel with a dead letter."""
 
 
-OWN_PROPERTIES = frozenset({"reason", "error", "source_topic", "source_position", "source_schema_version", "function"})
+OWN_PROPERTIES = frozenset(
+    {"reason", "error", "source_topic", "source_position", "source_schema_version", "function", "timer"}
+)
 """What a letter adds to the properties of its event."""
 
 _OF_EVENT = "event."
@@ -66,6 +69,16 @@ class DeadLetters:
             options["event_timestamp"] = message.event_timestamp()
         return Outgoing(self._topic.partition(origin.partition), message.data(), options)
 
+    def timer_letter(self, timer: Timer, partition: int, reason: Reason, error: str) -> Outgoing:
+        """A timer that is set aside: no event, so there is nothing to replay."""
+        properties = {
+            "reason": reason.value,
+            "error": error[:_LONGEST_ERROR],
+            "timer": f"{timer.number} {timer.name}",
+            "function": self._function,
+        }
+        return Outgoing(self._topic.partition(partition), b"", {"properties": properties})
+
     def place(self, message: Any, origin: InputPartition) -> str:
         """Where an event stands, for people."""
         return f"{origin.full_name} {position_of(message)}"
@@ -85,11 +98,19 @@ def _is_taken(name: str) -> bool:
     return name in OWN_PROPERTIES or name.startswith(_OF_EVENT)
 
 
-def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) -> set[tuple[str, Position]]:
-    """Events (input partition, position) whose hanging ended an instance: the last dead letter of each partition, if
-    that is why. They are dead letters already and must not hang the next instance."""
+class Hung(NamedTuple):
+    """What hung the function before, and must not hang it again."""
+
+    events: set[tuple[str, Position]]
+    """Input partition and position."""
+    timers: dict[int, int]
+    """Partition → number of the timer."""
+
+
+def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) -> Hung:
+    """Whose hanging ended an instance: the last dead letter of each partition, if that is why."""
     name, _ = parse_topic(topic)
-    hung = set()
+    hung = Hung(set(), {})
     for partition in partitions:
         reader = client.create_reader(
             name.partition(partition), pulsar.MessageId.latest, start_message_id_inclusive=True
@@ -97,8 +118,12 @@ def hung_before(client: pulsar.Client, topic: str, partitions: Iterable[int]) ->
         try:
             if reader.has_message_available():
                 properties = reader.read_next(_LAST_TIMEOUT_MS).properties()
-                if properties.get("reason") == Reason.HUNG:
-                    hung.add((properties["source_topic"], parse_position(properties["source_position"])))
+                if properties.get("reason") != Reason.HUNG:
+                    continue
+                if timer := properties.get("timer"):
+                    hung.timers[partition] = int(timer.partition(" ")[0])
+                else:
+                    hung.events.add((properties["source_topic"], parse_position(properties["source_position"])))
         finally:
             reader.close()
     return hung

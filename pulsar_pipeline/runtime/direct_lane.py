@@ -14,6 +14,8 @@ from pulsar_pipeline.runtime.turn import Turn
 class DirectLane:
     """One partition. Used by the loop's thread."""
 
+    hung_timer: int | None = None
+
     def __init__(self, outlet: Outlet | None, sink: Sink, state: StateStore) -> None:
         """`outlet` leads to the output's partition; None for a deployment without output."""
         self._outlet = outlet

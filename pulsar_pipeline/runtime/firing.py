@@ -24,8 +24,8 @@ MOST_AT_ONCE = 1_000
 class TimerEvent:
     """Stands for the event while a timer fires: no key, and the timer's time."""
 
-    def __init__(self, timer: Timer) -> None:
-        self.timer = timer
+    def __init__(self, timer: Timer, partition: int) -> None:
+        self.timer, self.partition = timer, partition
 
     def partition_key(self) -> str:
         return ""
@@ -95,9 +95,9 @@ class WithTimers:
     def _fire_one(self, turn: Turn, timer: Timer, counts: Counts) -> bool:
         started = time.monotonic()
         lane, effects = turn.lane, self._context.effects
-        self._context.message = event = TimerEvent(timer)
+        self._context.message = event = TimerEvent(timer, turn.origin.partition)
         try:
-            ready = self._answer(event)
+            ready = () if timer.number == lane.hung_timer else self._answer(event)
         except Stopped:
             return False
         except Exception as error:  # noqa: BLE001 - whatever the author's code raises belongs to this timer alone

@@ -36,13 +36,14 @@ def end_hung_instance(
         text = f"no answer within {timeout_s:g} s"
         _log.critical("the function hangs: %s\n%s", text, stack)
         health.not_running(f"the function hangs: {text}")
-        if isinstance(message, TimerEvent):  # no event to set aside: it fires again at the next start
-            logging.shutdown()
-            os._exit(EXIT_HUNG)
         # Straight to its topic: the event's partition may be half changed, so no commit may come any more.
-        sink.send(dead_letters.letter(message, partitions[message.topic_name()], Reason.HUNG, text))
-        sink.flush()
-        guarantee.settle(message)
+        if isinstance(message, TimerEvent):
+            sink.send(dead_letters.timer_letter(message.timer, message.partition, Reason.HUNG, text))
+            sink.flush()
+        else:
+            sink.send(dead_letters.letter(message, partitions[message.topic_name()], Reason.HUNG, text))
+            sink.flush()
+            guarantee.settle(message)
         source.close()  # sends what it acknowledged
         logging.shutdown()
         os._exit(EXIT_HUNG)

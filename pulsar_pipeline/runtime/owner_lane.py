@@ -35,6 +35,7 @@ class OwnerLane:
         the producers for other topics, `schema_of(topic)` is what these attach."""
         self.owner = owner
         self.outbox = Outbox(owner.state)
+        self.hung_timer: int | None = None
         self._outlet = outlet
         self._prefix = stamp_prefix(owner.epoch, owner.incarnation)
         self._courier = Courier(client, f"{name}#{self.outbox.name}", schema_of)

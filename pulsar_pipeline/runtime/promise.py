@@ -122,10 +122,12 @@ def _exactly_once(
     by_name = {owned.full_name: owned for owned in partitions}
     # Without outputs nobody sees in which order inputs and timers were taken, and one input alone has no order.
     noted = numbers if config.output and (len(numbers) > 1 or timers is not None) else {}
-    skipped = hung_before(client, config.dead_letter_topic, lanes)
+    hung = hung_before(client, config.dead_letter_topic, lanes)
+    for partition, number in hung.timers.items():
+        lanes[partition].hung_timer = number
     return ExactlyOnce(
         lanes,
-        Admission(lanes, by_name, noted, skipped, timers),
+        Admission(lanes, by_name, noted, hung.events, timers),
         Committer(logs, sink.flush, source.acknowledge, _fenced),
     )
 

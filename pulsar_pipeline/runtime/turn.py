@@ -22,6 +22,9 @@ class Lane(Protocol):
     instance cannot go on.
     """
 
+    hung_timer: int | None
+    """The number of a timer that must not fire: it hung the function before."""
+
     @property
     def state(self) -> StateStore:
         """The state that events of the partition see."""

@@ -15,6 +15,7 @@ import pytest
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.runtime.hang import EXIT_HUNG
 from pulsar_pipeline.runtime.promise import EXIT_FENCED
 from pulsar_pipeline.schemas.codec import Decoder, Encoder
 from pulsar_pipeline.schemas.schema import Schema, load_schema
@@ -66,6 +67,7 @@ def spec(name: str) -> dict[str, Any]:
                 "namespace": "out",
                 "inputs": {"orders": "in/orders"},
                 "output": "out/alarms",
+                "event_timeout": "3s",
             },
         },
     }
@@ -293,5 +295,23 @@ def test_timers_of_a_paused_instance_fire_once(ground: Ground, platform: Platfor
         orders.order(20, 500)
         orders.wait_for(1, "every alarm has gone off")
         orders.check()
+        instances[-1].stop()
+        assert instances[-1].wait_ended() == 0
+
+
+def test_a_timer_that_hangs_is_set_aside(ground: Ground) -> None:
+    orders, launcher, instances = Orders(ground, 7), ground.launcher("alarms"), []
+    with ended(instances):
+        instances.append(ground.start(launcher))
+        Feed(ground, "in/orders").send(0, {"id": "hang", "in_ms": 0}, "hang")
+        assert instances[0].wait_ended() == EXIT_HUNG
+        instances.append(ground.start(launcher))
+        orders.order(5, 100)
+        orders.wait_for(1, "the others go off")
+        orders.check()
+        letters = ground.tenant.topic_name("out/alarms-dead-letters").partition(0)
+        (letter,) = read_partition(ground.client, letters)
+        assert letter.properties()["reason"] == "hung"
+        assert letter.properties()["timer"].endswith(" hang")
         instances[-1].stop()
         assert instances[-1].wait_ended() == 0

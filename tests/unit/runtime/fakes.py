@@ -113,6 +113,8 @@ class FakeSink:
 class FakeLane:
     """Keeps all that is done to a partition, in order."""
 
+    hung_timer: int | None = None
+
     def __init__(self) -> None:
         self.state = MemoryState()
         self.outputs: list[Sent] = []

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from pulsar_pipeline.errors import DataError, InstanceError, TransientError
+from pulsar_pipeline.online.timers import Timer
+from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason, hung_before
+from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.processor import Halted
 from pulsar_pipeline.runtime.stats import Counts
 from pulsar_pipeline.runtime.turn import ALL_DUE
@@ -208,3 +211,46 @@ def test_a_name_that_no_state_can_hold_is_refused() -> None:
     bench = Bench(Alarms())
     with pytest.raises(DataError, match="NUL"):
         bench.context.set_timer("a\0b", EARLY)
+
+
+def test_a_timer_that_hung_the_function_is_passed_over() -> None:
+    function = Alarms()
+    bench = Bench(function)
+    bench.take(b"1", b"2")
+    bench.lane.hung_timer = 1
+    fire(bench)
+    assert function.fired == [("2", 1_002)]
+    assert len(bench.lane.state.timers) == 0
+
+
+class Topic:
+    """A client of one dead-letter topic, and its reader."""
+
+    def __init__(self, letter: Outgoing | None) -> None:
+        self._letter = letter
+
+    def create_reader(self, _topic: str, *_: Any, **_options: Any) -> Topic:
+        return self
+
+    def has_message_available(self) -> bool:
+        return self._letter is not None
+
+    def read_next(self, _timeout_ms: int) -> Topic:
+        return self
+
+    def properties(self) -> dict[str, str]:
+        assert self._letter is not None
+        return self._letter.options["properties"]
+
+    def close(self) -> None: ...
+
+
+def test_a_hung_timer_is_a_dead_letter_that_the_next_start_finds() -> None:
+    letters = DeadLetters("persistent://acme/predictions/risk-dead-letters", "acme/predictions/risk")
+    letter = letters.timer_letter(Timer(5, "a name", 7), 3, Reason.HUNG, "no answer")
+    assert (letter.topic, letter.payload) == ("persistent://acme/predictions/risk-dead-letters-partition-3", b"")
+    topic = "persistent://acme/predictions/risk-dead-letters"
+    assert hung_before(Topic(letter), topic, [3]) == (set(), {3: 7})  # type: ignore[arg-type]
+    failed = letters.timer_letter(Timer(5, "a name", 7), 3, Reason.FAILED, "no answer")
+    assert hung_before(Topic(failed), topic, [3]) == (set(), {})  # type: ignore[arg-type]
+    assert hung_before(Topic(None), topic, [3]) == (set(), {})  # type: ignore[arg-type]

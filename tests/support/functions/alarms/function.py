@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from pulsar_pipeline.online.function import StreamFunction, on
@@ -18,6 +19,8 @@ class Alarms(StreamFunction):
             context.set_timer(order["id"], context.get_processing_time() + order["in_ms"])
 
     def on_timer(self, name: str, at_ms: int, context: Any) -> dict[str, Any]:
+        if name.startswith("hang"):
+            time.sleep(600)
         context.incr_counter("alarms", 1)
         return {
             "id": name,
