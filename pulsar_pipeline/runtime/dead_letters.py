@@ -73,8 +73,9 @@ class DeadLetters:
         """A timer that is set aside: no event, so there is nothing to replay."""
         properties = {
             "reason": reason.value,
-            "error": error[:_LONGEST_ERROR],
+            "error": f"timer {timer.name}: {error}"[:_LONGEST_ERROR],
             "timer": f"{timer.number} {timer.name}",
+            "source_position": f"timer {timer.number}",
             "function": self._function,
         }
         return Outgoing(self._topic.partition(partition), b"", {"properties": properties})

@@ -251,6 +251,7 @@ def test_a_hung_timer_is_a_dead_letter_that_the_next_start_finds() -> None:
     assert (letter.topic, letter.payload) == ("persistent://acme/predictions/risk-dead-letters-partition-3", b"")
     topic = "persistent://acme/predictions/risk-dead-letters"
     assert hung_before(Topic(letter), topic, [3]) == (set(), {3: 7})  # type: ignore[arg-type]
+    assert letter.options["properties"]["error"] == "timer a name: no answer"
     failed = letters.timer_letter(Timer(5, "a name", 7), 3, Reason.FAILED, "no answer")
     assert hung_before(Topic(failed), topic, [3]) == (set(), {})  # type: ignore[arg-type]
     assert hung_before(Topic(None), topic, [3]) == (set(), {})  # type: ignore[arg-type]
