@@ -73,6 +73,11 @@ class Committer:
         """Whether the next snapshot of a partition shall hold everything."""
         return self._logs[partition].checkpoint_is_due()
 
+    @property
+    def busy(self) -> bool:
+        """Whether the last snapshots are not committed yet."""
+        return self._work.unfinished_tasks > 0
+
     def submit(self, snapshots: Sequence[Snapshot]) -> None:
         self._work.put(snapshots)
 

@@ -19,6 +19,11 @@ from pulsar_pipeline.runtime.turn import Turn
 COMMIT_EVERY_S = 0.2
 COMMIT_EVERY_EVENTS = 10_000
 
+MOST_UNCOMMITTED = 100_000
+"""Events. A crash has so many processed again, at most, however slow the broker stores commits."""
+
+_LOOK_AGAIN_S = 0.01
+
 MAX_RUNS = 2_000
 """Characters. Where so many events came without an output, the order of them is settled by a commit instead."""
 
@@ -50,12 +55,10 @@ class ExactlyOnce:
 
     def commit(self) -> None:
         self._committer.raise_error()
-        started = time.monotonic()
-        snapshots = [self._snapshot(lane) for lane in self._lanes.values() if lane.owner.processed or lane.outbox.waits]
-        taken = time.monotonic()
-        if snapshots:
-            self._committer.submit(snapshots)
-        self.due_at = time.monotonic() + max(COMMIT_EVERY_S, (taken - started) / _SHARE_OF_TIME)
+        if self._committer.busy and self._uncommitted() < MOST_UNCOMMITTED:
+            self.due_at = time.monotonic() + _LOOK_AGAIN_S  # events go on while the broker stores the last commit
+        else:
+            self._commit()
 
     def batch_done(self) -> None:
         self._committer.raise_error()
@@ -66,13 +69,21 @@ class ExactlyOnce:
 
     def drain(self) -> None:
         while any(lane.owner.processed or lane.outbox.waits for lane in self._lanes.values()):
-            self.commit()
+            self._commit()
             self._committer.drain()
         self._committer.drain()
 
     def settle(self, message: Any) -> None:  # noqa: ARG002 - its dead letter is what remembers it
         """Nothing to keep beyond the last commit: the event is skipped at the next start, as its dead letter tells."""
         self._committer.drain()
+
+    def _commit(self) -> None:
+        started = time.monotonic()
+        snapshots = [self._snapshot(lane) for lane in self._lanes.values() if lane.owner.processed or lane.outbox.waits]
+        taken = time.monotonic()
+        if snapshots:
+            self._committer.submit(snapshots)
+        self.due_at = time.monotonic() + max(COMMIT_EVERY_S, (taken - started) / _SHARE_OF_TIME)
 
     def _uncommitted(self) -> int:
         return sum(lane.owner.processed for lane in self._lanes.values())
@@ -82,7 +93,7 @@ class ExactlyOnce:
         events up to here. Else a stamp, and a commit, would grow with every event until there is an output."""
         for lane in lanes:
             lane.owner.runs.clear()
-        self.commit()
+        self._commit()
         self._committer.drain()
 
     def _snapshot(self, lane: OwnerLane) -> Snapshot:

@@ -27,6 +27,7 @@ NUMBERS = {"labels": 0, "readings": 1}
 @dataclass
 class FakeCommitter:
     submitted: list[Snapshot] = field(default_factory=list)
+    busy: bool = False
 
     def raise_error(self) -> None: ...
 
@@ -184,6 +185,16 @@ def test_a_commit_within_a_turn_holds_what_is_done() -> None:
     assert second.positions["readings"] == Position(1, 3, -1)
     made.guarantee.commit()
     assert len(made.committer.submitted) == 2, "nothing new, nothing to commit"
+
+
+def test_events_go_on_while_a_commit_is_stored_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exactly_once, "MOST_UNCOMMITTED", 3)
+    made = Made()
+    made.committer.busy = True
+    for entry in range(1, 4):
+        made.process(message(READINGS, entry))
+        made.guarantee.commit()
+        assert len(made.committer.submitted) == (1 if entry == 3 else 0)
 
 
 def test_an_idle_instance_commits_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
