@@ -34,6 +34,13 @@ FOUND_BY = {
     "commits of any claim": "cut_off",
     "initial sequence id left out": "first_outputs_lost",
     "outputs not flushed": "killed_at_commits",
+    "published before the commit": "killed_with_outputs_in_hand",
+    "numbers not restored": "killed_twice",
+    "forgotten before stored": "killed_before_delivery",
+    "producer name not fixed": "killed_twice",
+    "partition by chance": "killed_twice",
+    "dead letters past the outbox": "killed_twice",
+    "not taken back": "killed_at_commits",
 }
 TRIES = 10
 """What a bug does depends on what was on its way at the moment; a second try is seldom needed."""

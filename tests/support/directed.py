@@ -157,6 +157,28 @@ def killed_at_commits(on: Stage) -> list[Verified]:
     return on.settle()
 
 
+def killed_with_outputs_in_hand(on: Stage) -> list[Verified]:
+    """An owner whose outputs stay with the client is killed between two commits; nobody knows in which order it took
+    its inputs, so the next one takes them in another."""
+    on.feeder.start()
+    first = on.start(commit_every_s=1.5, linger_ms=3000)
+    on.wait_commits(first)
+    time.sleep(0.8)
+    first.kill()
+    on.start(max_batch=50)
+    return on.settle()
+
+
+def killed_before_delivery(on: Stage) -> list[Verified]:
+    """An owner is killed when a commit has come, before it has published what the commit released."""
+    on.feeder.start()
+    first = on.start(commit_every_s=0.1, delivered_after_s=0.5)
+    on.wait_commits(first, 2)
+    first.kill()
+    on.start()
+    return on.settle()
+
+
 def cut_off(on: Stage) -> list[Verified]:
     """An owner is cut off with events in hand; another claims, marks and dies; then the first is back."""
     on.feeder.burst(12_000)
@@ -237,6 +259,8 @@ SCENES = {
     for scene in (
         killed_twice,
         killed_at_commits,
+        killed_with_outputs_in_hand,
+        killed_before_delivery,
         cut_off,
         first_outputs_lost,
         handed_over,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +17,11 @@ from typing import Any
 
 from pulsar_pipeline.runtime import (
     committer,
+    context,
+    courier,
     exactly_once,
     main,
+    outbox,
     owner,
     owner_lane,
     partition_log,
@@ -28,6 +32,7 @@ from pulsar_pipeline.runtime import (
     sink,
     source,
 )
+from pulsar_pipeline.runtime.outgoing import Outgoing
 from pulsar_pipeline.runtime.turn import Turn
 from pulsar_pipeline.statelog.fold import Fold
 from pulsar_pipeline.statelog.lineage import Lineage
@@ -215,6 +220,88 @@ def _without_flush(original: Callable[..., None]) -> Callable[..., None]:
     return init
 
 
+# of messages for other topics
+
+
+def published_before_the_commit() -> None:
+    """A message is sent when its event is done, and once more with the commit."""
+
+    def publish(self: owner_lane.OwnerLane, message: Outgoing) -> None:
+        original(self, message)
+        number, _ = self.outbox._unsent[-1]
+        if message.topic not in self._courier._partitions:
+            self._courier._until_free(message.topic)
+        producer = self._courier._producers[self._courier._partition_of(number, message)]
+        producer.send_async(message.payload, None, sequence_id=number, **message.options)
+
+    original = patch(owner_lane.OwnerLane, "publish", publish)
+
+
+def numbers_not_restored() -> None:
+    """A new owner numbers what it publishes from one."""
+
+    def init(self: outbox.Outbox, state: Any) -> None:
+        original(self, state)
+        self._next = 1
+
+    original = patch(outbox.Outbox, "__init__", init)
+
+
+def forgotten_before_stored() -> None:
+    """What a commit releases is not kept with it."""
+
+    def take(self: outbox.Outbox) -> Any:
+        released = original(self)
+        while self._kept:
+            self._state.drop(f"{outbox.SPACE}{self._kept.popleft()}")
+        return released
+
+    original = patch(outbox.Outbox, "take", take)
+
+
+def producer_name_not_fixed() -> None:
+    """Each owner publishes under a name of its own."""
+
+    def init(self: courier.Courier, client: Any, name: str) -> None:
+        original(self, client, f"{name}{os.urandom(4).hex()}")
+
+    original = patch(courier.Courier, "__init__", init)
+
+
+def partition_by_chance() -> None:
+    """A message that is sent again may go to another partition."""
+    patch(
+        courier.Courier,
+        "_partition_of",
+        lambda self, number, message: random.SystemRandom().choice(self._partitions[message.topic]),
+    )
+
+
+def dead_letters_past_the_outbox() -> None:
+    """An event is set aside at once."""
+
+    def publish(self: owner_lane.OwnerLane, message: Outgoing) -> None:
+        if "reason" not in message.options.get("properties", {}):
+            original(self, message)
+            return
+        if message.topic not in producers:
+            producers[message.topic] = self._courier._client.create_producer(message.topic)
+        producers[message.topic].send_async(message.payload, None, **message.options)
+
+    producers: dict[str, Any] = {}
+    original = patch(owner_lane.OwnerLane, "publish", publish)
+
+
+def not_taken_back() -> None:
+    """What an event publishes goes out, even if it fails then."""
+
+    def publish(self: context.FunctionContext, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
+        self._lane.publish(self.effects._messages.pop())
+
+    original = patch(context.FunctionContext, "publish", publish)
+
+
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__.replace("_", " "): bug
     for bug in (
@@ -233,6 +320,13 @@ BUGS: dict[str, Callable[[], None]] = {
         commits_of_any_claim,
         initial_sequence_id_left_out,
         outputs_not_flushed,
+        published_before_the_commit,
+        numbers_not_restored,
+        forgotten_before_stored,
+        producer_name_not_fixed,
+        partition_by_chance,
+        dead_letters_past_the_outbox,
+        not_taken_back,
     )
 }
 
@@ -270,6 +364,16 @@ def event_s(seconds: float) -> None:
     original = patch(processor.Steps, "ready", ready)
 
 
+def delivered_after_s(seconds: float) -> None:
+    """What a commit has released waits for so long."""
+
+    def deliver(self: courier.Courier, *args: Any) -> int:
+        time.sleep(seconds)
+        return original(self, *args)
+
+    original = patch(courier.Courier, "deliver", deliver)
+
+
 def end_once_recovered(code: int) -> None:
     """The process ends with this code when it has claimed and marked its partitions, before its first event."""
 
@@ -285,7 +389,7 @@ def end_once_recovered(code: int) -> None:
 
 TUNES: dict[str, Callable[[Any], None]] = {
     tune.__name__: tune
-    for tune in (commit_every_s, checkpoint_bytes, linger_ms, max_batch, event_s, end_once_recovered)
+    for tune in (commit_every_s, checkpoint_bytes, linger_ms, max_batch, event_s, delivered_after_s, end_once_recovered)
 }
 
 
