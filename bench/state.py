@@ -38,7 +38,7 @@ from bench.speed.world import DEPLOYMENT, World, build_packages, tenant_of, worl
 from pulsar_pipeline.cluster.state_keys import load_state_key, state_key_file  # noqa: E402
 from pulsar_pipeline.errors import PipelineError  # noqa: E402
 from pulsar_pipeline.names import state_topic  # noqa: E402
-from pulsar_pipeline.runtime.partition_log import PartitionLog  # noqa: E402
+from pulsar_pipeline.runtime.guarantees.partition_log import PartitionLog  # noqa: E402
 from pulsar_pipeline.statelog.keys import log_key  # noqa: E402
 from pulsar_pipeline.statelog.records import Commit  # noqa: E402
 

@@ -27,7 +27,7 @@ from pulsar_pipeline.letters.settle import Replayer, dismiss, survey
 from pulsar_pipeline.letters.tell import document
 from pulsar_pipeline.letters.waiting import WaitingLetters
 from pulsar_pipeline.names import DeploymentName, dead_letter_topic
-from pulsar_pipeline.runtime.dead_letters import Reason
+from pulsar_pipeline.runtime.transport.dead_letters import Reason
 from pulsar_pipeline.schemas.wire import writer_lookup
 from pulsar_pipeline.spec.load import load_platform
 from pulsar_pipeline.spec.model import Tenant

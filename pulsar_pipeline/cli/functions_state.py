@@ -26,7 +26,7 @@ from pulsar_pipeline.cluster.state_keys import load_state_key, state_key_file
 from pulsar_pipeline.errors import QueryError, RolloutError, StateLogError
 from pulsar_pipeline.names import DeploymentName, TopicName, state_topic, subscription
 from pulsar_pipeline.rollout.functions_config import input_partitions
-from pulsar_pipeline.runtime.pieces import take
+from pulsar_pipeline.runtime.guarantees.pieces import take
 from pulsar_pipeline.settings import Settings
 from pulsar_pipeline.spec.load import load_platform
 from pulsar_pipeline.spec.model import Deployment, Tenant

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pulsar_pipeline.runtime.dead_letters import brought_back
+from pulsar_pipeline.runtime.transport.dead_letters import brought_back
 from pulsar_pipeline.statelog.stamp import PROPERTY as STAMP
 
 REPLAY_OF = "replay_of"

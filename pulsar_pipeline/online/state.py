@@ -1,4 +1,5 @@
-"""Where a context in memory keeps a function's state, and how the writes of a failing event are taken back."""
+"""What a function's state is to all that run functions; the state in memory, and how the writes of a failing event are
+taken back there."""
 
 from __future__ import annotations
 
@@ -6,14 +7,18 @@ import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.online.timers import TimerQueue
 
 VALUE, COUNTER, OBJECT = "v:", "c:", "o:"
 """How the keys of a stored state begin: bytes, counters as decimal text, pickled objects. Others are the runtime's."""
 
+MAX_KEY = 10_000
+"""Characters of a state key."""
+
 
 class State(Protocol):
-    """Bytes, counters and live objects by key, of one partition."""
+    """Bytes, counters and live objects by key, of one partition. For one thread; never blocks."""
 
     def get(self, key: str) -> bytes | None: ...
     def put(self, key: str, value: bytes) -> None: ...
@@ -23,12 +28,14 @@ class State(Protocol):
     def delete_counter(self, key: str) -> None: ...
 
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
-        """The live object of a key, made by `factory` at first use."""
+        """The live object of a key, made by `factory` at first use; whatever is done to it is part of the state."""
 
-    def delete_object(self, key: str) -> None: ...
+    def delete_object(self, key: str) -> None:
+        """Nothing where there is none."""
 
     @property
-    def timers(self) -> TimerQueue: ...
+    def timers(self) -> TimerQueue:
+        """Those that are set; part of the state."""
 
 
 class MemoryState:
@@ -91,7 +98,8 @@ class Undo:
             self._back.pop()()
 
     def put(self, key: str, value: bytes) -> None:
-        self._remember(key)
+        """Raises DataError for a key that no state can hold."""
+        self._remember(checked_key(key))
         self.state.put(key, value)
 
     def delete(self, key: str) -> None:
@@ -99,7 +107,8 @@ class Undo:
         self.state.delete(key)
 
     def set_counter(self, key: str, value: int) -> None:
-        self._remember_counter(key)
+        """Raises DataError as `put`."""
+        self._remember_counter(checked_key(key))
         self.state.set_counter(key, value)
 
     def delete_counter(self, key: str) -> None:
@@ -122,3 +131,19 @@ class Undo:
     def _remember_counter(self, key: str) -> None:
         state, before = self.state, self.state.counter(key)
         self._back.append(lambda: state.set_counter(key, before) if before else state.delete_counter(key))
+
+
+def checked_key(key: str) -> str:
+    """The key. Raises DataError for one that the log cannot hold: with the event, before it is in a commit that nobody
+    could write or read back."""
+    if "\0" in key or len(key) > MAX_KEY or (not key.isascii() and not _is_utf8(key)):
+        raise DataError(f"the state key {key[:100]!r} has a NUL, a lone surrogate, or over {MAX_KEY:,} characters")
+    return key
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -7,13 +7,13 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
-from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.firing import TimerEvent
-from pulsar_pipeline.runtime.guarantee import Guarantee
-from pulsar_pipeline.runtime.health import Health
-from pulsar_pipeline.runtime.sink import Sink
-from pulsar_pipeline.runtime.source import Source
+from pulsar_pipeline.runtime.processing.firing import TimerEvent
+from pulsar_pipeline.runtime.processing.guarantee import Guarantee
+from pulsar_pipeline.runtime.supervision.health import Health
+from pulsar_pipeline.runtime.transport.dead_letters import DeadLetters, Reason
+from pulsar_pipeline.runtime.transport.event import InputPartition
+from pulsar_pipeline.runtime.transport.sink import Sink
+from pulsar_pipeline.runtime.transport.source import Source
 
 EXIT_HUNG = 75
 """The worker starts a fresh instance, as after any other end."""

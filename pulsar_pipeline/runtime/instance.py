@@ -20,28 +20,31 @@ from tenacity import (
 from pulsar_pipeline.clock import SystemClock
 from pulsar_pipeline.errors import ClusterError, InstanceError, PipelineError
 from pulsar_pipeline.names import PARTITION_SUFFIX, parse_topic
-from pulsar_pipeline.runtime import loop, orphan, secrets
+from pulsar_pipeline.online.state import MemoryState
+from pulsar_pipeline.runtime import loop, secrets
 from pulsar_pipeline.runtime.arguments import Arguments
 from pulsar_pipeline.runtime.bundle import Bundle, open_bundle
 from pulsar_pipeline.runtime.connection import open_client
-from pulsar_pipeline.runtime.context import FunctionContext
-from pulsar_pipeline.runtime.control import ControlService
-from pulsar_pipeline.runtime.dead_letters import DeadLetters
-from pulsar_pipeline.runtime.decoding import FunctionSchemas, decoders, output_encoder
-from pulsar_pipeline.runtime.exposition import InstanceCollector, serve_metrics
 from pulsar_pipeline.runtime.failures import describe
+from pulsar_pipeline.runtime.guarantees.direct_lane import DirectLane
+from pulsar_pipeline.runtime.guarantees.keep import keep, state_key
 from pulsar_pipeline.runtime.hang import end_hung_instance
-from pulsar_pipeline.runtime.health import Health
-from pulsar_pipeline.runtime.late import LateTopic, inputs_of_late
 from pulsar_pipeline.runtime.logs import LogTopic
-from pulsar_pipeline.runtime.processor import Halted, Output, Steps, Tolerance
-from pulsar_pipeline.runtime.promise import keep, state_key
-from pulsar_pipeline.runtime.sink import Sink
-from pulsar_pipeline.runtime.source import Source, input_partitions
-from pulsar_pipeline.runtime.stats import Stats
+from pulsar_pipeline.runtime.processing.context import FunctionContext
+from pulsar_pipeline.runtime.processing.late import LateTopic, inputs_of_late
+from pulsar_pipeline.runtime.processing.processor import Halted, Output, Steps, Tolerance
+from pulsar_pipeline.runtime.processing.way import Function, has_timers, way_of
 from pulsar_pipeline.runtime.stop import StopSignal
-from pulsar_pipeline.runtime.watchdog import InWork, Watchdog
-from pulsar_pipeline.runtime.way import Function, has_timers, way_of
+from pulsar_pipeline.runtime.supervision import orphan
+from pulsar_pipeline.runtime.supervision.control import ControlService
+from pulsar_pipeline.runtime.supervision.exposition import InstanceCollector, serve_metrics
+from pulsar_pipeline.runtime.supervision.health import Health
+from pulsar_pipeline.runtime.supervision.stats import Stats
+from pulsar_pipeline.runtime.supervision.watchdog import InWork, Watchdog
+from pulsar_pipeline.runtime.transport.dead_letters import DeadLetters
+from pulsar_pipeline.runtime.transport.decoding import FunctionSchemas, decoders, output_encoder
+from pulsar_pipeline.runtime.transport.sink import Sink
+from pulsar_pipeline.runtime.transport.source import Source, input_partitions
 from pulsar_pipeline.schemas.schema import Schema
 from pulsar_pipeline.schemas.wire import wire_schema
 from pulsar_pipeline.settings import Settings
@@ -166,7 +169,7 @@ class Instance:
             bundle.manifest.config | arguments.user_config,
             secrets.provider(arguments.secrets_provider, arguments.secrets, self._environment),
             client=client,
-            sink=sink,
+            idle=DirectLane(None, sink, MemoryState()),
             logger=logging.getLogger(f"function.{self._config.deployment}"),
         )
 

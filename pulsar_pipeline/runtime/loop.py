@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pulsar_pipeline.runtime.context import FunctionContext
-from pulsar_pipeline.runtime.guarantee import Guarantee
-from pulsar_pipeline.runtime.processor import Halted, Processor
-from pulsar_pipeline.runtime.sink import Sink
-from pulsar_pipeline.runtime.source import Source
-from pulsar_pipeline.runtime.stats import Counts, Stats
+from pulsar_pipeline.runtime.processing.context import FunctionContext
+from pulsar_pipeline.runtime.processing.guarantee import Guarantee
+from pulsar_pipeline.runtime.processing.processor import Halted, Processor
 from pulsar_pipeline.runtime.stop import StopSignal
+from pulsar_pipeline.runtime.supervision.stats import Counts, Stats
+from pulsar_pipeline.runtime.transport.sink import Sink
+from pulsar_pipeline.runtime.transport.source import Source
 
 
 def run(

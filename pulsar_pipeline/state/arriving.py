@@ -17,8 +17,8 @@ import pulsar
 
 from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.names import TopicName
-from pulsar_pipeline.runtime.partition_log import PartitionLog
-from pulsar_pipeline.runtime.pieces import entries_of
+from pulsar_pipeline.runtime.guarantees.partition_log import PartitionLog
+from pulsar_pipeline.runtime.guarantees.pieces import entries_of
 from pulsar_pipeline.state.archive import (
     ArchiveRecord,
     End,

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pulsar
 
 from pulsar_pipeline.names import TopicName
-from pulsar_pipeline.runtime.pieces import live
+from pulsar_pipeline.runtime.guarantees.pieces import live
 from pulsar_pipeline.state.archive import ArchiveWriter, End, Header, Section, archive_key
 from pulsar_pipeline.state.reading import read_partition
 from pulsar_pipeline.statelog.fold import Fold

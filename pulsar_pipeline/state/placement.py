@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.names import java_string_hash
-from pulsar_pipeline.runtime.pieces import entries_of, owner_of, whole
+from pulsar_pipeline.runtime.guarantees.pieces import entries_of, owner_of, whole
 from pulsar_pipeline.state.kinds import Kind, kind_of, name_of
 from pulsar_pipeline.state.pickled import class_of
 from pulsar_pipeline.statelog.records import Entry

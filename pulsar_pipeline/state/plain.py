@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pulsar_pipeline.online.checkpoint import States
-from pulsar_pipeline.runtime.pieces import take
+from pulsar_pipeline.runtime.guarantees.pieces import take
 from pulsar_pipeline.state.archive import Entries, Section
 from pulsar_pipeline.state.arriving import Archive
 from pulsar_pipeline.state.kinds import Kind, kind_of

@@ -14,7 +14,7 @@ from pulsar_pipeline.ingest.partition import Partitioner
 from pulsar_pipeline.online.memory import MemoryContext
 from pulsar_pipeline.online.models import Models
 from pulsar_pipeline.online.rehearsal import Event, Outcome, Rehearsal, Wait
-from pulsar_pipeline.runtime.partition_state import PartitionState
+from pulsar_pipeline.runtime.guarantees.partition_state import PartitionState
 from pulsar_pipeline.testkit.subject import Subject
 from pulsar_pipeline.testkit.world import Results, World
 

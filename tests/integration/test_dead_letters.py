@@ -18,7 +18,7 @@ from pulsar_pipeline.letters.waiting import PartitionLetters
 from pulsar_pipeline.names import DEAD_LETTERS_SUBSCRIPTION, dead_letter_topic
 from pulsar_pipeline.package.build import BuiltPackage, build_package
 from pulsar_pipeline.package.provided import runtime_distributions
-from pulsar_pipeline.runtime.dead_letters import Reason
+from pulsar_pipeline.runtime.transport.dead_letters import Reason
 from pulsar_pipeline.schemas.codec import Encoder
 from pulsar_pipeline.schemas.schema import load_schema, schema_from_text
 from pulsar_pipeline.schemas.wire import version_of, wire_schema

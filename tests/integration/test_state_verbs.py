@@ -18,7 +18,7 @@ from pulsar_pipeline.errors import ExitCode
 from pulsar_pipeline.ingest.partition import Partitioner
 from pulsar_pipeline.names import STATE_SUBSCRIPTION, state_topic
 from pulsar_pipeline.package.build import BuiltPackage
-from pulsar_pipeline.runtime.partition_log import PartitionLog
+from pulsar_pipeline.runtime.guarantees.partition_log import PartitionLog
 from pulsar_pipeline.spec.load import load_tenant
 from pulsar_pipeline.spec.model import Platform
 from pulsar_pipeline.state import arriving

@@ -15,8 +15,8 @@ import pytest
 from pulsar_pipeline.cluster.connect import open_client
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.names import parse_topic
+from pulsar_pipeline.runtime.guarantees.keep import EXIT_FENCED
 from pulsar_pipeline.runtime.hang import EXIT_HUNG
-from pulsar_pipeline.runtime.promise import EXIT_FENCED
 from pulsar_pipeline.schemas.codec import Decoder, Encoder
 from pulsar_pipeline.schemas.schema import Schema, load_schema
 from pulsar_pipeline.schemas.wire import version_of, wire_schema, writer_lookup

@@ -17,10 +17,10 @@ import pulsar
 from pulsar_pipeline.errors import DataError, StateLogError
 from pulsar_pipeline.names import parse_topic
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
-from pulsar_pipeline.runtime.event import position_of
-from pulsar_pipeline.runtime.order import input_numbers
-from pulsar_pipeline.runtime.outbox import SPACE
-from pulsar_pipeline.runtime.pieces import join
+from pulsar_pipeline.runtime.guarantees.order import input_numbers
+from pulsar_pipeline.runtime.guarantees.outbox import SPACE
+from pulsar_pipeline.runtime.guarantees.pieces import join
+from pulsar_pipeline.runtime.transport.event import position_of
 from pulsar_pipeline.schemas.codec import Decoder
 from pulsar_pipeline.schemas.wire import version_of, writer_lookup
 from pulsar_pipeline.statelog.fold import Fed, Fold

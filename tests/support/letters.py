@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import pulsar
 
 from pulsar_pipeline.names import dead_letter_topic
-from pulsar_pipeline.runtime.dead_letters import DeadLetters, Reason
-from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.sink import Sink
+from pulsar_pipeline.runtime.transport.dead_letters import DeadLetters, Reason
+from pulsar_pipeline.runtime.transport.event import InputPartition
+from pulsar_pipeline.runtime.transport.sink import Sink
 from pulsar_pipeline.spec.model import Tenant
 
 

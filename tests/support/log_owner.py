@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pulsar
 
-from pulsar_pipeline.runtime.partition_log import PartitionLog
+from pulsar_pipeline.runtime.guarantees.partition_log import PartitionLog
 from pulsar_pipeline.statelog.keys import log_key
 from pulsar_pipeline.statelog.records import Commit, Position
 from tests.support.wait import wait_until

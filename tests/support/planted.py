@@ -15,25 +15,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pulsar_pipeline.runtime import (
+from pulsar_pipeline.runtime import main
+from pulsar_pipeline.runtime.guarantees import (
     committer,
-    context,
-    courier,
     exactly_once,
-    main,
-    outbox,
     owner,
     owner_lane,
     partition_log,
     partition_state,
-    processor,
-    promise,
     recovery,
-    sink,
-    source,
 )
-from pulsar_pipeline.runtime.outgoing import Outgoing
-from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.runtime.guarantees import keep as promise
+from pulsar_pipeline.runtime.processing import context, processor
+from pulsar_pipeline.runtime.processing.turn import Turn
+from pulsar_pipeline.runtime.transport import courier, outbox, sink, source
+from pulsar_pipeline.runtime.transport.outgoing import Outgoing
 from pulsar_pipeline.statelog.fold import Fold
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Writer

@@ -24,7 +24,7 @@ from pulsar_pipeline.local.ports import Ports
 from pulsar_pipeline.metrics import Metric
 from pulsar_pipeline.names import java_string_hash
 from pulsar_pipeline.query.shapes import BatchAnswer, Models, Prediction, Problem
-from pulsar_pipeline.runtime.dead_letters import Reason
+from pulsar_pipeline.runtime.transport.dead_letters import Reason
 from pulsar_pipeline.schemas.check import check_tenant_schemas
 from pulsar_pipeline.schemas.schema import load_schema
 from pulsar_pipeline.settings import Settings

@@ -36,6 +36,9 @@ FLOW = (
     "cli",
 )
 
+RUNTIME = ("transport", "supervision", "processing", "guarantees")
+"""The folders within `runtime`, in the order of their imports."""
+
 CONCRETE_BACKEND_FREE = {"plan"}
 """Pure planning: knows the reader's protocol, never the real cluster."""
 
@@ -111,3 +114,11 @@ def test_settings_is_the_only_reader_of_the_environment() -> None:
         if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
     }
     assert readers <= {"settings.py"}, readers
+
+
+@pytest.mark.parametrize("folder", RUNTIME)
+def test_folders_of_the_runtime_import_in_their_order(folder: str) -> None:
+    below = tuple(f"pulsar_pipeline.runtime.{each}." for each in RUNTIME[RUNTIME.index(folder) + 1 :])
+    for path in (PACKAGE / "runtime" / folder).glob("*.py"):
+        wrong = {name for name in imports(path) if name.startswith(below)}
+        assert not wrong, f"{path.relative_to(PACKAGE)} imports from below it: {sorted(wrong)}"

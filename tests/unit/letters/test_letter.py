@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsar_pipeline.letters.letter import Letter, LetterPosition, letter_of
-from pulsar_pipeline.runtime.dead_letters import OWN_PROPERTIES, DeadLetters, Reason, brought_back, set_apart
-from pulsar_pipeline.runtime.event import InputPartition
+from pulsar_pipeline.runtime.transport.dead_letters import OWN_PROPERTIES, DeadLetters, Reason, brought_back, set_apart
+from pulsar_pipeline.runtime.transport.event import InputPartition
 from tests.support.letters import Event
 
 ORIGIN = InputPartition("events", "persistent://acme/in/events", 3, "persistent://acme/in/events-partition-3")

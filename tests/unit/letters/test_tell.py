@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pulsar_pipeline.errors import DataError
 from pulsar_pipeline.letters.tell import document, hex_lines, mend, summary
-from pulsar_pipeline.runtime.dead_letters import Reason
+from pulsar_pipeline.runtime.transport.dead_letters import Reason
 from pulsar_pipeline.schemas.codec import Encoder
 from pulsar_pipeline.schemas.schema import Schema, schema_from_text
 from tests.unit.letters.test_choice import letter

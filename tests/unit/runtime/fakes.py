@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pulsar_pipeline.runtime.outgoing import Outgoing
-from pulsar_pipeline.runtime.state import MemoryState
-from pulsar_pipeline.runtime.turn import Turn
+from pulsar_pipeline.online.state import MemoryState
+from pulsar_pipeline.runtime.processing.turn import Turn
+from pulsar_pipeline.runtime.transport.outgoing import Outgoing
 
 
 @dataclass(order=True)

@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from pulsar_pipeline.errors import DataError
+from pulsar_pipeline.online.state import MemoryState
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
 from pulsar_pipeline.runtime import secrets
 from pulsar_pipeline.runtime.arguments import parse
-from pulsar_pipeline.runtime.context import FunctionContext
-from pulsar_pipeline.runtime.dead_letters import DeadLetters
-from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.processor import Output, Steps, Tolerance
-from pulsar_pipeline.runtime.stats import Counts, Stats
+from pulsar_pipeline.runtime.guarantees.direct_lane import DirectLane
+from pulsar_pipeline.runtime.processing.context import FunctionContext
+from pulsar_pipeline.runtime.processing.processor import Output, Steps, Tolerance
+from pulsar_pipeline.runtime.processing.turn import Turn
+from pulsar_pipeline.runtime.processing.way import way_of
 from pulsar_pipeline.runtime.stop import StopSignal
-from pulsar_pipeline.runtime.turn import Turn
-from pulsar_pipeline.runtime.watchdog import InWork
-from pulsar_pipeline.runtime.way import way_of
+from pulsar_pipeline.runtime.supervision.stats import Counts, Stats
+from pulsar_pipeline.runtime.supervision.watchdog import InWork
+from pulsar_pipeline.runtime.transport.dead_letters import DeadLetters
+from pulsar_pipeline.runtime.transport.event import InputPartition
 from pulsar_pipeline.spec.model import OnError, Retry
 from tests.unit.runtime.fakes import FakeClock, FakeGuarantee, FakeLane, FakeMessage, FakeSink
 from tests.unit.runtime.worker_arguments import argv, config
@@ -93,6 +95,6 @@ def context() -> FunctionContext:
         {"model": "forest"},
         secrets.provider("secretsprovider.ClearTextSecretsProvider", {"password": "hunter2"}, {}),
         client="the client",  # type: ignore[arg-type]
-        sink=FakeSink(),  # type: ignore[arg-type]
+        idle=DirectLane(None, FakeSink(), MemoryState()),  # type: ignore[arg-type]
         logger=logging.getLogger("function.test"),
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsar_pipeline.runtime.order import Fire, Item, Sequencer, input_numbers
+from pulsar_pipeline.runtime.guarantees.order import Fire, Item, Sequencer, input_numbers
 from pulsar_pipeline.spec.guarantee import MAX_INPUTS
 from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.runs import Runs, expand

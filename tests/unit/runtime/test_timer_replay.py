@@ -11,26 +11,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulsar_pipeline.rollout.instance_config import InstanceConfig
-from pulsar_pipeline.runtime.admission import Admission
-from pulsar_pipeline.runtime.dead_letters import DeadLetters
-from pulsar_pipeline.runtime.event import InputPartition
-from pulsar_pipeline.runtime.exactly_once import ExactlyOnce
-from pulsar_pipeline.runtime.order import Sequencer, input_numbers
-from pulsar_pipeline.runtime.owner import Owner
-from pulsar_pipeline.runtime.owner_lane import OwnerLane
-from pulsar_pipeline.runtime.partition_state import PartitionState
-from pulsar_pipeline.runtime.processor import Output, Steps, Tolerance
-from pulsar_pipeline.runtime.stats import Counts, Stats
+from pulsar_pipeline.runtime.guarantees.admission import Admission
+from pulsar_pipeline.runtime.guarantees.exactly_once import ExactlyOnce
+from pulsar_pipeline.runtime.guarantees.order import Sequencer, input_numbers
+from pulsar_pipeline.runtime.guarantees.owner import Owner
+from pulsar_pipeline.runtime.guarantees.owner_lane import OwnerLane
+from pulsar_pipeline.runtime.guarantees.partition_state import PartitionState
+from pulsar_pipeline.runtime.processing.processor import Output, Steps, Tolerance
+from pulsar_pipeline.runtime.processing.way import way_of
 from pulsar_pipeline.runtime.stop import StopSignal
-from pulsar_pipeline.runtime.watchdog import InWork
-from pulsar_pipeline.runtime.way import way_of
+from pulsar_pipeline.runtime.supervision.stats import Counts, Stats
+from pulsar_pipeline.runtime.supervision.watchdog import InWork
+from pulsar_pipeline.runtime.transport.dead_letters import DeadLetters
+from pulsar_pipeline.runtime.transport.event import InputPartition
 from pulsar_pipeline.spec.model import Retry
 from pulsar_pipeline.statelog.records import Position
 from pulsar_pipeline.statelog.runs import Runs, expand
 from pulsar_pipeline.statelog.stamp import parse
 from tests.unit.runtime.fakes import FakeClock, FakeMessage, FakeMessageId, FakeOutlet
+from tests.unit.runtime.guarantees.test_exactly_once import FakeCommitter
 from tests.unit.runtime.processing import context as new_context
-from tests.unit.runtime.test_exactly_once import FakeCommitter
 from tests.unit.runtime.worker_arguments import config
 
 BY_NAME = {

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.ingest.partition import Partitioner
-from pulsar_pipeline.runtime import pieces
-from pulsar_pipeline.runtime.pieces import entries_of, live, take
+from pulsar_pipeline.runtime.guarantees import pieces
+from pulsar_pipeline.runtime.guarantees.pieces import entries_of, live, take
 from pulsar_pipeline.state.placement import Placement
 from pulsar_pipeline.statelog.records import Entry
 

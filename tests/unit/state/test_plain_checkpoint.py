@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from pulsar_pipeline.cli import functions_checkpoint
 from pulsar_pipeline.errors import StateLogError
 from pulsar_pipeline.online.checkpoint import read_checkpoint
-from pulsar_pipeline.runtime.pieces import PIECE, entries_of
+from pulsar_pipeline.runtime.guarantees.pieces import PIECE, entries_of
 from pulsar_pipeline.state.archive import ArchiveWriter, Header, Section, archive_key
 from pulsar_pipeline.state.arriving import open_archive
 from pulsar_pipeline.state.plain import states_of
