@@ -27,12 +27,12 @@ SOAK = HISTORIES > 12
 GROUP = 12
 """Histories that share a tenant."""
 
-SHORT = Plan()
+SHORT = Plan(seconds=4.5)
 LONG = Plan(seconds=20, pauses_s=(0.3, 2, 6, 12), cuts_s=(0.2, 1, 6))
 PAUSED_LONG = Plan(seconds=90, pauses_s=(35, 70), between_s=(2, 8), events_per_s=500)
 """For longer than any of the client's and the broker's time limits."""
-KILLED = Plan(seconds=9, between_s=(0.5, 2.5), first=("broker_killed",))
-RESTARTED = Plan(seconds=9, between_s=(0.5, 2.5), first=("broker_restarted",))
+KILLED = Plan(seconds=7, between_s=(0.5, 2.5), first=("broker_killed",))
+RESTARTED = Plan(seconds=7, between_s=(0.5, 2.5), first=("broker_restarted",))
 """Of the broker; on a cluster of their own."""
 
 PLANS = (*(50 * [SHORT]), *(30 * [LONG]), *(5 * [PAUSED_LONG]), *(8 * [KILLED]), *(7 * [RESTARTED]))

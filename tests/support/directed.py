@@ -242,7 +242,7 @@ def paused_through_an_unload(on: Stage) -> list[Verified]:
 
 def paused_in_an_event(on: Stage) -> list[Verified]:
     """An instance is paused in the midst of an event, for longer than an event may take; that is no hang."""
-    on.feeder.burst(400)
+    on.feeder.burst(200)
     only = on.start(event_s=0.02, max_batch=50)
     on.wait_commits(only)
     only.pause()
