@@ -12,7 +12,7 @@ from pulsar_pipeline.spec.load import load_platform
 from pulsar_pipeline.spec.model import Platform
 from tests.support.clusters import Restartable, Tokens
 from tests.support.deployed import apply_tenant, build
-from tests.support.histories import Ground, ledger_tenant
+from tests.support.ground import Ground, ledger_tenant
 
 Make = Callable[[str, list[str]], Ground]
 

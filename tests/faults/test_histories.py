@@ -16,7 +16,8 @@ import pytest
 
 from tests.support import planted
 from tests.support.directed import ENTRY
-from tests.support.histories import Ground, History, Plan, seed_of
+from tests.support.ground import Ground
+from tests.support.histories import History, Plan, seed_of
 
 pytestmark = pytest.mark.cluster
 

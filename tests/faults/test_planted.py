@@ -11,10 +11,11 @@ import pytest
 
 from pulsar_pipeline.statelog.lineage import Lineage, Verdict
 from pulsar_pipeline.statelog.stamp import Marker, Stamp
-from tests.support import checker, planted
+from tests.support import checker
+from tests.support.bugs import BUGS
 from tests.support.checker import Wrong
 from tests.support.directed import SCENES, stage
-from tests.support.histories import Ground
+from tests.support.ground import Ground
 
 pytestmark = pytest.mark.cluster
 
@@ -86,7 +87,7 @@ def test_a_planted_bug_is_found(fresh: Fresh, bug: str) -> None:
 
 
 def test_every_bug_is_looked_for() -> None:
-    assert FOUND_BY.keys() == planted.BUGS.keys()
+    assert FOUND_BY.keys() == BUGS.keys()
 
 
 def test_a_view_that_ignores_markers_is_found(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.names import parse_topic
 from tests.support import planted
 from tests.support.checker import Checker, Verified, Wrong
-from tests.support.histories import EVENT_TIMEOUT_S, Feeder, Ground, Late
+from tests.support.ground import EVENT_TIMEOUT_S, Feeder, Ground
 from tests.support.instances import Instance, Launcher, ended
 from tests.support.proxy import Proxy
+from tests.support.reports import Late
 from tests.support.stalls import Stalls
 from tests.support.unload import unload
 from tests.support.wait import PATIENCE, wait_until

@@ -231,7 +231,10 @@ def test_instances_take_the_variables_that_the_page_names() -> None:
 
 
 def test_dead_letters_are_told_in_full() -> None:
-    text, source = AUTHOR.read_text(), (package_files("pulsar_pipeline.runtime.transport") / "dead_letters.py").read_text()
+    text, source = (
+        AUTHOR.read_text(),
+        (package_files("pulsar_pipeline.runtime.transport") / "dead_letters.py").read_text(),
+    )
     assert all(f"`{reason.value}`" in text for reason in Reason)
     names = [plain(part) for name, _ in table(AUTHOR, "Dead letters") for part in name.split(", ")]
     assert all(f'"{name}": ' in source for name in names)
