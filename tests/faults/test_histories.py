@@ -29,8 +29,8 @@ GROUP = 12
 """Histories that share a tenant."""
 
 SHORT = Plan(seconds=4.5)
-LONG = Plan(seconds=20, pauses_s=(0.3, 2, 6, 12), cuts_s=(0.2, 1, 6))
-PAUSED_LONG = Plan(seconds=90, pauses_s=(35, 70), between_s=(2, 8), events_per_s=500)
+LONG = Plan(seconds=20, pauses_s=(0.3, 2, 6, 12), ousts_s=(1.5, 6, 12), cuts_s=(0.2, 1, 6))
+PAUSED_LONG = Plan(seconds=90, pauses_s=(35, 70), ousts_s=(35, 70), between_s=(2, 8), events_per_s=500)
 """For longer than any of the client's and the broker's time limits."""
 KILLED = Plan(seconds=7, between_s=(0.5, 2.5), first=("broker_killed",))
 RESTARTED = Plan(seconds=7, between_s=(0.5, 2.5), first=("broker_restarted",))

@@ -44,8 +44,10 @@ class Plan:
     events_per_s: float = 1500.0
     between_s: tuple[float, float] = (0.3, 1.5)
     pauses_s: tuple[float, ...] = (0.3, 1.0, 2.0, 6.0)
+    ousts_s: tuple[float, ...] = (1.5, 2.5)
+    """Pauses of owners whose inputs are taken from them meanwhile."""
     cuts_s: tuple[float, ...] = (0.2, 1.0, 3.0)
-    faults: tuple[str, ...] = ("kill", "kill", "pause", "pause", "oust", "unload", "drop", "cut", "stop")
+    faults: tuple[str, ...] = ("kill", "kill", "pause", "pause", "oust", "oust", "unload", "drop", "cut", "stop")
     doubled: int = 2
     first: tuple[str, ...] = ()
     """These faults are thrown first, in this order."""
@@ -185,7 +187,7 @@ class History:
         """An owner is paused, and meanwhile the broker lets go of its inputs, so that another takes over soon."""
         owners = {log.owner_pid for log in self._checker.logs}
         slots = [slot for slot, each in self._team.members.items() if each.pid in owners]
-        slot, seconds = self._rng.choice(slots or sorted(self._team.members)), self._rng.choice(self._plan.pauses_s)
+        slot, seconds = self._rng.choice(slots or sorted(self._team.members)), self._rng.choice(self._plan.ousts_s)
         if slot not in self._team.paused:
             self._team.pause(slot, seconds)
             for binding in self._config.inputs.values():
