@@ -79,9 +79,9 @@ def _entries(
         f"{top}/src/{name}": path for name, path in {**files, **product, **schemas}.items()
     }
     entries[f"{top}/src/{FILE_NAME}"] = manifest.to_json().encode()
-    lock = source / LOCK_NAME
-    # Always there: the stock runtime reads it before it looks for wheels.
-    entries[f"{top}/{LOCK_NAME}"] = lock.read_bytes() if lock.is_file() else b""
+    # Empty: Pulsar's own instance would install from the network what it names, at every start; all of it is in deps/,
+    # or in the environment that a slim package is for.
+    entries[f"{top}/{LOCK_NAME}"] = b""
     return entries | {f"{top}/deps/{wheel.name}": wheel for wheel in wheels}
 
 

@@ -6,7 +6,7 @@ Layout of an archive (the one the functions worker takes for Python):
     NAME/src/*.py                     the function's modules
     NAME/src/schemas/*.avsc           its Avro schemas
     NAME/src/pulsar_pipeline/…        the modules of this product it imports, for runtimes that lack them
-    NAME/requirements.txt             locked, hashed
+    NAME/requirements.txt             empty: what it locked is in deps/
     NAME/deps/*.whl                   the wheels (none in a slim package)
 
 Standard library only: this module is copied into packages.
