@@ -41,7 +41,8 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line. Gives the exit code: 1 if a measurement failed."""
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a script's `&` has the latter ignored
+        signal.signal(number, signal.default_int_handler)
     measured_on = machine()
     try:
         with world(options.platform, tell) as on:

@@ -30,12 +30,17 @@ def benchmark(platform_file: Path, folder: Path, *options: str) -> Iterator[subp
     command = [sys.executable, str(ROOT / "bench" / "runtime.py"), "--platform", str(platform_file), *options]
     with (folder / "told").open("w") as told:
         process = subprocess.Popen(
-            command, env=os.environ | {"TMPDIR": str(folder)}, stdout=subprocess.PIPE, stderr=told, text=True
+            command,
+            env=os.environ | {"TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+            start_new_session=True,
         )
     try:
         yield process
     finally:
-        process.kill()
+        processes.signal_group(process.pid, signal.SIGKILL)  # its own processes hold the pipe, too
         process.communicate()
 
 
