@@ -115,7 +115,7 @@ def test_foreground_takes_a_half_started_cluster_over_and_leaves_no_process_at_c
         assert processes_of(clusters) == [half_started]
         assert receive(clusters) == b"before the crash"
         second.send_signal(signal.SIGINT)
-        assert second.wait(60) == 0
+        assert second.wait(180) == 0
     assert processes_of(clusters) == []
     assert state(clusters) is State.STOPPED
 
@@ -124,7 +124,7 @@ def test_ctrl_c_while_starting_leaves_no_process(clusters: LocalClusters) -> Non
     with in_foreground(clusters) as process:
         wait_until(lambda: processes_of(clusters), 30, "the JVM is started")
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(180) == 130
     assert processes_of(clusters) == []
 
 
