@@ -71,6 +71,7 @@ class Instance:
         self._stop = stop
         self._stats = Stats(SystemClock())
         self._health = Health()
+        self._in_work = InWork()
         self._control = ControlService(arguments.instance_id, self._stats, self._health)
         self._partitions = input_partitions(self._config, arguments.details.parallelism, arguments.instance_id)
 
@@ -144,12 +145,11 @@ class Instance:
             dead_letters,
             self._stats,
         )
-        in_work = InWork()
-        processor = way_of(function, context, steps, guarantee, in_work, self._stop, config)
+        processor = way_of(function, context, steps, guarantee, self._in_work, self._stop, config)
         on_hang = end_hung_instance(
             config.event_timeout_s, self._health, guarantee, partitions, dead_letters, sink, source
         )
-        watchdog = Watchdog(in_work, config.event_timeout_s, on_hang)
+        watchdog = Watchdog(self._in_work, config.event_timeout_s, on_hang)
         watchdog.start()
         self._health.running()
         _log.info("running with %s", ", ".join(partitions))
@@ -170,6 +170,7 @@ class Instance:
             secrets.provider(arguments.secrets_provider, arguments.secrets, self._environment),
             client=client,
             idle=DirectLane(None, sink, MemoryState()),
+            in_work=self._in_work,
             logger=logging.getLogger(f"function.{self._config.deployment}"),
         )
 

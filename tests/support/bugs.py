@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -213,8 +214,8 @@ def published_before_the_commit() -> None:
     def publish(self: owner_lane.OwnerLane, message: Outgoing) -> None:
         original(self, message)
         number, _ = self.outbox._unsent[-1]
-        if message.topic not in self._courier._partitions:
-            self._courier._until_free(message.topic)
+        while not self._courier._is_open(message.topic):
+            time.sleep(0.1)
         producer = self._courier._producers[self._courier._partition_of(number, message)]
         producer.send_async(message.payload, None, sequence_id=number, **message.options)
 
@@ -246,8 +247,8 @@ def forgotten_before_stored() -> None:
 def producer_name_not_fixed() -> None:
     """Each owner publishes under a name of its own."""
 
-    def init(self: courier.Courier, client: Any, name: str) -> None:
-        original(self, client, f"{name}{os.urandom(4).hex()}")
+    def init(self: courier.Courier, client: Any, name: str, *args: Any) -> None:
+        original(self, client, f"{name}{os.urandom(4).hex()}", *args)
 
     original = patch(courier.Courier, "__init__", init)
 

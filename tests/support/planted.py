@@ -54,11 +54,12 @@ def event_s(seconds: float) -> None:
 def delivered_after_s(seconds: float) -> None:
     """What a commit has released waits for so long."""
 
-    def deliver(self: courier.Courier, *args: Any) -> int:
-        time.sleep(seconds)
-        return original(self, *args)
+    def go_on(self: courier.Courier) -> bool:
+        if self._waiting:
+            time.sleep(seconds)
+        return original(self)
 
-    original = patch(courier.Courier, "deliver", deliver)
+    original = patch(courier.Courier, "go_on", go_on)
 
 
 def end_once_recovered(code: int) -> None:

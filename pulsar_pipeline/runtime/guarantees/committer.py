@@ -22,6 +22,7 @@ from pulsar_pipeline.runtime.transport.event import message_id
 from pulsar_pipeline.statelog.records import Commit, Identity, Position
 
 _IDLE_S = 0.2
+_DELIVERING_S = 0.005
 _READ_BACK_TIMEOUT_S = 30.0
 
 _log = logging.getLogger(__name__)
@@ -57,12 +58,17 @@ class Committer:
         flush: Callable[[], None],
         acknowledge: Callable[[Sequence[Any]], None],
         fenced: Callable[[], None],
+        deliver: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`fenced` ends the process: another instance has taken over."""
+        """`fenced` ends the process: another instance has taken over. `deliver` brings released messages on their way,
+        and tells whether some are not stored yet."""
         self._logs = logs
         self._flush = flush
         self._acknowledge = acknowledge
         self._fenced = fenced
+        self._deliver = deliver
+        self.delivering = False
+        """Whether released messages have not all been stored yet."""
         self._work: queue.Queue[Sequence[Snapshot]] = queue.Queue(maxsize=1)
         self._error: BaseException | None = None
         self._unfinished: list[PartitionLog] = []
@@ -92,7 +98,7 @@ class Committer:
     def _run(self) -> None:
         while self._error is None:
             try:
-                snapshots = self._work.get(timeout=0 if self._unfinished else _IDLE_S)
+                snapshots = self._work.get(timeout=self._pause_s())
             except queue.Empty:
                 self._guarded(self._go_on)
                 continue
@@ -104,6 +110,11 @@ class Committer:
             self._work.get()
             self._work.task_done()
 
+    def _pause_s(self) -> float:
+        if self._unfinished:
+            return 0
+        return _DELIVERING_S if self.delivering else _IDLE_S
+
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
@@ -112,6 +123,7 @@ class Committer:
 
     def _go_on(self) -> None:
         self._unfinished = [log for log in self._unfinished if log.go_on()]
+        self.delivering = self._deliver()
         self._look()
 
     def _look(self) -> None:
@@ -132,6 +144,7 @@ class Committer:
         for snapshot in snapshots:
             if snapshot.release is not None:
                 snapshot.release()
+        self.delivering = self._deliver()
 
     def _read_back(self, log: PartitionLog, number: int) -> None:
         deadline = time.monotonic() + _READ_BACK_TIMEOUT_S

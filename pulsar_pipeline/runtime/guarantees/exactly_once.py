@@ -24,6 +24,9 @@ MOST_UNCOMMITTED = 100_000
 
 _LOOK_AGAIN_S = 0.01
 
+_DELIVERY_S = 5.0
+"""How long an owner that stops waits for its messages to reach their topics; after that the next one sends them."""
+
 MAX_RUNS = 2_000
 """Characters. Where so many events came without an output, the order of them is settled by a commit instead."""
 
@@ -68,10 +71,11 @@ class ExactlyOnce:
             self.commit()
 
     def drain(self) -> None:
-        while any(lane.owner.processed or lane.outbox.waits for lane in self._lanes.values()):
-            self._commit()
-            self._committer.drain()
-        self._committer.drain()
+        self._commit_all()
+        deadline = time.monotonic() + _DELIVERY_S
+        while self._committer.delivering and time.monotonic() < deadline:
+            time.sleep(_LOOK_AGAIN_S)
+        self._commit_all()
 
     def settle(self, message: Any) -> None:  # noqa: ARG002 - its dead letter is what remembers it
         """Nothing to keep beyond the last commit: the event is skipped at the next start, as its dead letter tells."""
@@ -84,6 +88,12 @@ class ExactlyOnce:
         if snapshots:
             self._committer.submit(snapshots)
         self.due_at = time.monotonic() + max(COMMIT_EVERY_S, (taken - started) / _SHARE_OF_TIME)
+
+    def _commit_all(self) -> None:
+        while any(lane.owner.processed or lane.outbox.waits for lane in self._lanes.values()):
+            self._commit()
+            self._committer.drain()
+        self._committer.drain()
 
     def _uncommitted(self) -> int:
         return sum(lane.owner.processed for lane in self._lanes.values())
@@ -116,7 +126,7 @@ class ExactlyOnce:
             everything=owner.state.everything() if self._committer.checkpoint_is_due(owner.partition) else None,
             messages=messages,
             identities=owner.identities.changes(),
-            release=partial(lane.deliver, outgoing) if outgoing else None,
+            release=partial(lane.release, outgoing) if outgoing else None,
         )
 
 

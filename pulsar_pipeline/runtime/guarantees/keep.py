@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +128,13 @@ def _exactly_once(
     return ExactlyOnce(
         lanes,
         Admission(lanes, by_name, noted, hung.events, timers),
-        Committer(logs, sink.flush, source.acknowledge, _fenced),
+        Committer(logs, sink.flush, source.acknowledge, _fenced, lambda: _deliver(lanes.values())),
     )
+
+
+def _deliver(lanes: Iterable[OwnerLane]) -> bool:
+    pending = [lane.deliver() for lane in lanes]
+    return any(pending)
 
 
 def _output_partition(config: InstanceConfig, partition: int) -> str | None:

@@ -91,9 +91,15 @@ class OwnerLane:
             )
             first = end
 
-    def deliver(self, messages: Sequence[Numbered]) -> None:
-        """Send what a commit that counts has released. For the committer's thread."""
-        self.outbox.stored(self._courier.deliver(messages))
+    def release(self, messages: Sequence[Numbered]) -> None:
+        """The commit that these wait for counts. For the committer's thread, as `deliver`."""
+        self._courier.send(messages)
+
+    def deliver(self) -> bool:
+        """Bring what is released on its way; True while something is not stored yet."""
+        pending = self._courier.go_on()
+        self.outbox.stored(self._courier.stored)
+        return pending
 
 
 def _note(mark: Mark, result: Any, identity: Any) -> None:

@@ -98,7 +98,8 @@ class Concurrent:
             return _Success()
         async with self._room:
             try:
-                record = self._steps.decoder(turn)(message.data(), message.int_schema_version())
+                with self._in_work.suspended():
+                    record = self._steps.decoder(turn)(message.data(), message.int_schema_version())
             except DataError as error:
                 return _Undecodable(error)
             waits = self._steps.waits()

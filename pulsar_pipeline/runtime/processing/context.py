@@ -18,6 +18,7 @@ from pulsar_pipeline.runtime.processing.effects import Effects
 from pulsar_pipeline.runtime.processing.late import LateTopic
 from pulsar_pipeline.runtime.processing.turn import Lane
 from pulsar_pipeline.runtime.supervision.stats import UserMetric
+from pulsar_pipeline.runtime.supervision.watchdog import InWork
 from pulsar_pipeline.runtime.transport.event import InputPartition
 from pulsar_pipeline.runtime.transport.outgoing import Outgoing, check_size
 from pulsar_pipeline.runtime.transport.outlet import Callback
@@ -41,6 +42,7 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         *,
         client: pulsar.Client,
         idle: Lane,
+        in_work: InWork,
         logger: logging.Logger,
     ) -> None:
         self._arguments = arguments
@@ -49,6 +51,7 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         self._secrets = secrets
         self._client = client
         self._lane = idle
+        self._in_work = in_work
         self._logger = logger
         self._serdes: dict[str, Any] = {}
         self._origin: InputPartition | None = None
@@ -192,10 +195,14 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
             options["properties"] = {str(name): str(value) for name, value in properties.items()}
         outgoing = Outgoing(topic_name, payload.encode() if isinstance(payload, str) else payload, options, callback)
         if topic_name != self._output_topic:
-            self._lane.check(outgoing)
+            self._check(outgoing)
         else:
             check_size(outgoing.payload, outgoing.key, topic_name)
         self.effects.publish(outgoing)
+
+    def _check(self, outgoing: Outgoing) -> None:
+        with self._in_work.suspended():
+            self._lane.check(outgoing)
 
     def ack(self, msgid: Any, topic: str) -> None:
         """Nothing to do: the instance acknowledges an event once all that came of it is stored."""
@@ -269,5 +276,5 @@ class FunctionContext(pulsar.Context):  # type: ignore[misc]
         """
         if self.late is not None and self._origin is not None:
             outgoing = self.late.message(event, self._origin, self.message)
-            self._lane.check(outgoing)
+            self._check(outgoing)
             self.effects.publish(outgoing)

@@ -63,9 +63,9 @@ class MicroBatches:
         """The outputs of each event; None where something is wrong with one of them."""
         context, decode = self._context, self._steps.decoder(turn)
         context.enter(turn.origin, turn.lane, turn.messages)
-        self._in_work.message = turn.messages[0]
         try:
             records = [decode(message.data(), message.int_schema_version()) for message in turn.messages]
+            self._in_work.message = turn.messages[0]
             answers = self._process_many(records, context)
             if not isinstance(answers, list | tuple) or len(answers) != len(records):
                 raise DataError(f"process_many has to give a list of {len(records)} answers, one for each event")

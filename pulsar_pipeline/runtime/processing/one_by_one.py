@@ -65,10 +65,11 @@ class OneByOne:
         for done, message in enumerate(turn.messages):
             if monotonic() >= guarantee.due_at and not self._pause(turn, done):
                 return done
-            context.message = in_work.message = message
+            context.message = message
             record: Any = _UNDECODABLE
             try:
                 record = decode(message.data(), message.int_schema_version())
+                in_work.message = message  # only now: a schema may have to be asked for, and the broker be away
                 ready = ready_of(process(record, context), message)
             except Exception as error:  # noqa: BLE001 - whatever the author's code raises belongs to this event alone
                 in_work.message = None

@@ -7,7 +7,8 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,15 @@ class InWork:
 
     def __init__(self) -> None:
         self.message: Any = None
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """The function waits for the broker by way of us: however long that takes, it does not hang."""
+        message, self.message = self.message, None
+        try:
+            yield
+        finally:
+            self.message = message
 
 
 class Watchdog:

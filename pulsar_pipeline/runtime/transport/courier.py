@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pulsar
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from pulsar_pipeline.errors import InstanceError
 from pulsar_pipeline.names import java_string_hash
 from pulsar_pipeline.runtime.failures import describe
 from pulsar_pipeline.runtime.transport.outgoing import Numbered, Outgoing
+from pulsar_pipeline.runtime.transport.outlet import Callback
 from pulsar_pipeline.runtime.transport.sink import REFUSALS, refused
 
-_NAME_FREE_AFTER_S = 90.0
-"""A broker notices within a minute that a former owner which was cut off, and holds the name, is gone."""
+_TRY_EVERY_S = 0.3
 
 _MAX_PENDING = 1_000
 
@@ -32,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Courier:
-    """Of one partition's outbox. `check` is for the loop's thread, `deliver` for the committer's."""
+    """Of one partition's outbox. `check` is for the loop's thread, the rest for the committer's."""
 
     def __init__(self, client: pulsar.Client, name: str, schema_of: Callable[[str], Any] = lambda _topic: None) -> None:
         """`name` is the producers' fixed name; `schema_of(topic)` the pulsar schema to attach, or None for bytes."""
@@ -42,6 +44,11 @@ class Courier:
         self._partitions: dict[str, list[str]] = {}
         self._producers: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._waiting: deque[Numbered] = deque()
+        self._on_their_way: dict[int, None] = {}
+        self._answers: deque[tuple[int, Any]] = deque()
+        self._last = 0
+        self._next_try = 0.0
 
     def check(self, message: Outgoing) -> None:
         """Whether the topic is there and may be written. Raises DataError where it is not."""
@@ -49,16 +56,45 @@ class Courier:
             with refused(message.topic), suppress(pulsar.ProducerBusy):  # a topic that is written by a former owner
                 self._open(message.topic)
 
-    def deliver(self, messages: Sequence[Numbered]) -> int:
-        """Send them in order and wait until they are stored; gives the last number. Raises pulsar.PulsarException."""
-        for number, message in messages:
-            if message.topic not in self._partitions:
-                self._until_free(message.topic)
-            producer = self._producers[self._partition_of(number, message)]
-            producer.send_async(message.payload, message.callback, sequence_id=number, **message.options)
-        for producer in list(self._producers.values()):
-            producer.flush()
-        return messages[-1][0]
+    def send(self, messages: Sequence[Numbered]) -> None:
+        """Take over what a commit has released; `go_on` brings it on its way."""
+        self._waiting.extend(messages)
+
+    def go_on(self) -> bool:
+        """Send what can be sent now; True while something is not stored yet. Never waits for a broker's answer, so that
+        an owner that has been replaced finds that out. Raises InstanceError, pulsar.PulsarException."""
+        self._take_answers()
+        while self._waiting and len(self._on_their_way) < _MAX_PENDING:
+            number, message = self._waiting[0]
+            if not self._is_open(message.topic):
+                break
+            self._waiting.popleft()
+            self._on_their_way[number] = None
+            self._producers[self._partition_of(number, message)].send_async(
+                message.payload, partial(self._answer, number, message.callback), sequence_id=number, **message.options
+            )
+            self._last = number
+        return bool(self._waiting or self._on_their_way)
+
+    @property
+    def stored(self) -> int:
+        """All messages up to this number have reached their topics."""
+        return next(iter(self._on_their_way), self._last + 1) - 1
+
+    def _answer(self, number: int, callback: Callback | None, result: Any, identity: Any) -> None:
+        """Called by the client's own thread."""
+        self._answers.append((number, result))
+        if callback is not None:
+            callback(result, identity)
+
+    def _take_answers(self) -> None:
+        while self._answers:
+            number, result = self._answers.popleft()
+            if result != pulsar.Result.Ok:
+                raise InstanceError(
+                    f"a committed message was not stored: {result}", mend="it is sent again at the start"
+                )
+            del self._on_their_way[number]
 
     def _partition_of(self, number: int, message: Outgoing) -> str:
         """The same one each time: deduplication is per partition."""
@@ -66,22 +102,25 @@ class Courier:
         at = number if message.key is None else java_string_hash(message.key)
         return partitions[at % len(partitions)]
 
-    def _until_free(self, topic: str) -> None:
-        retrying = Retrying(
-            retry=retry_if_exception_type(pulsar.ProducerBusy),
-            wait=wait_random_exponential(multiplier=0.05, max=1.0),
-            stop=stop_after_delay(_NAME_FREE_AFTER_S),
-            before_sleep=lambda _state: _log.info("a former owner still holds the producer of %s", topic),
-            reraise=True,
-        )
+    def _is_open(self, topic: str) -> bool:
+        """False while a former owner holds the producers' name: brokers notice within a minute that it is gone."""
+        if topic in self._partitions:
+            return True
+        if time.monotonic() < self._next_try:
+            return False
         try:
-            retrying(self._open, topic)
+            self._open(topic)
+        except pulsar.ProducerBusy:
+            _log.info("a former owner still holds the producer of %s", topic)
+            self._next_try = time.monotonic() + _TRY_EVERY_S
+            return False
         except REFUSALS as error:
             raise InstanceError(
                 f"a message that is committed cannot be delivered: {describe(error)}",
                 where=topic,
                 mend="declare the topic again, and let the functions role produce there; it waits until then",
             ) from error
+        return True
 
     def _open(self, topic: str) -> None:
         with self._lock:

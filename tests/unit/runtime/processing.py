@@ -58,7 +58,7 @@ class Bench:
     ) -> None:
         self.lane, self.guarantee, self.stop = FakeLane(), FakeGuarantee(), StopSignal()
         self.stats, self.in_work = Stats(FakeClock()), InWork()
-        self.context = context()
+        self.context = context(self.in_work)
         steps = Steps(
             {READINGS.full_name: decode},
             Output(encode, key_field) if output else None,
@@ -89,12 +89,13 @@ def turn_of(lane: Any, messages: Sequence[FakeMessage], **options: Any) -> Turn:
     return Turn(lane, READINGS, messages, **options)
 
 
-def context() -> FunctionContext:
+def context(in_work: InWork | None = None) -> FunctionContext:
     return FunctionContext(
         parse(argv()),
         {"model": "forest"},
         secrets.provider("secretsprovider.ClearTextSecretsProvider", {"password": "hunter2"}, {}),
         client="the client",  # type: ignore[arg-type]
         idle=DirectLane(None, FakeSink(), MemoryState()),  # type: ignore[arg-type]
+        in_work=in_work or InWork(),
         logger=logging.getLogger("function.test"),
     )

@@ -28,6 +28,7 @@ NUMBERS = {"labels": 0, "readings": 1}
 class FakeCommitter:
     submitted: list[Snapshot] = field(default_factory=list)
     busy: bool = False
+    delivering: bool = False
 
     def raise_error(self) -> None: ...
 
@@ -210,11 +211,7 @@ def test_an_idle_instance_commits_what_is_left(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_published_waits_for_its_commit_and_is_forgotten_by_a_later_one() -> None:
     made, delivered = Made(), []
 
-    def deliver(messages: Sequence[tuple[int, Outgoing]]) -> int:
-        delivered.extend(messages)
-        return messages[-1][0]
-
-    made.lane._courier.deliver = deliver  # type: ignore[method-assign]
+    made.lane._courier.send = delivered.extend  # type: ignore[method-assign]
     alert = Outgoing("persistent://a/b/alerts", b"hot")
     made.process(message(READINGS, 1))
     made.lane.publish(alert)
@@ -225,6 +222,7 @@ def test_what_is_published_waits_for_its_commit_and_is_forgotten_by_a_later_one(
     assert snapshot.release is not None
     snapshot.release()
     assert delivered == [(1, alert)]
+    made.lane.outbox.stored(1)
     made.guarantee.commit()
     assert made.committer.submitted[1].changed == {"b:1": None}
 
