@@ -20,7 +20,7 @@ from pulsar_pipeline.runtime.transport.outlet import Outlet
 REFUSALS = (pulsar.TopicNotFound, pulsar.AuthorizationError, pulsar.InvalidTopicName)
 """What a broker says for good of a topic that is not there or may not be written."""
 
-_LINGER_MS = 2
+_LINGER_MS = 1
 _MAX_PENDING = 20_000
 _MAX_PENDING_BYTES = 64_000_000
 

@@ -26,7 +26,7 @@ MAX_BATCH = 1000
 _IDLE_WAIT_MS = 200
 """How long one wait for a first event lasts; also how soon a stop is noticed while idle."""
 
-_GATHER_MS = 2
+_GATHER_MS = 1
 """After a first event, how long more are gathered: what a quiet stream pays in latency."""
 
 _MAX_BATCH_BYTES = 16_000_000
