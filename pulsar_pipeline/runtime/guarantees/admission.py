@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from pulsar_pipeline.online.timers import until_first
@@ -13,6 +13,7 @@ from pulsar_pipeline.runtime.guarantees.order import Fire, Item
 from pulsar_pipeline.runtime.guarantees.owner_lane import OwnerLane
 from pulsar_pipeline.runtime.guarantees.stamped_input import StampedInputs
 from pulsar_pipeline.runtime.processing.turn import ALL_DUE, Turn
+from pulsar_pipeline.runtime.transport.entries import entries_of
 from pulsar_pipeline.runtime.transport.event import InputPartition, position_of
 from pulsar_pipeline.statelog.lineage import Lineage
 from pulsar_pipeline.statelog.records import Position
@@ -80,10 +81,11 @@ class Admission:
         if sequencer.replaying:
             yield from self._replayed(lane, origin, messages, lineages)
             return
-        fresh = sequencer.fresh(origin.name, messages)
-        if fresh is not None:  # some were delivered again after a reconnect
-            messages = [messages[index] for index in fresh]
-            lineages = [lineages[index] for index in fresh] if lineages else ()
+        fresh = sequencer.fresh(origin.name, entries_of(messages))
+        if sum(map(len, fresh)) < len(messages):  # some were delivered again after a reconnect
+            indexes = list(chain.from_iterable(fresh))
+            messages = [messages[index] for index in indexes]
+            lineages = [lineages[index] for index in indexes] if lineages else ()
         if messages:
             yield from self._turns(lane, origin, messages, lineages)
 

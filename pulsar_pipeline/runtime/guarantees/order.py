@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from operator import lt
 from typing import Any, NamedTuple
 
-from pulsar_pipeline.runtime.transport.event import position_at
+from pulsar_pipeline.runtime.transport.entries import Entry
 from pulsar_pipeline.statelog.records import Position
 
 _BEFORE_ALL = Position(-1, -1, -1)
@@ -54,19 +52,14 @@ class Sequencer:
     def replaying(self) -> bool:
         return bool(self._recorded)
 
-    def fresh(self, name: str, messages: Sequence[Any]) -> list[int] | None:
-        """While nothing is replayed: which of these events of an input, by index, have not been seen before. None: all
-        of them, as nearly always; it is found by the client's own comparison, for positions take their time to make."""
-        identities = [message.message_id() for message in messages]
-        seen = self._seen.get(name, _BEFORE_ALL)
-        if position_at(identities[0]) > seen and all(map(lt, identities, islice(identities, 1, None))):
-            self._seen[name] = position_at(identities[-1])
-            return None
-        fresh = []
-        for index, position in enumerate(map(position_at, identities)):
-            if position > seen:
-                seen = position
-                fresh.append(index)
+    def fresh(self, name: str, entries: Sequence[Entry]) -> list[range]:
+        """While nothing is replayed: which of an input's received messages, by index, have not been seen before."""
+        seen, fresh = self._seen.get(name, _BEFORE_ALL), []
+        for entry in entries:
+            if entry.last > seen:
+                known = seen.batch + 1 - entry.position.batch if entry.position <= seen else 0
+                fresh.append(range(entry.start + known, entry.end))
+                seen = entry.last
         self._seen[name] = seen
         return fresh
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from pulsar_pipeline.runtime.guarantees.owner import Mark, Owner
 from pulsar_pipeline.runtime.guarantees.partition_state import PartitionState
 from pulsar_pipeline.runtime.processing.turn import Turn
 from pulsar_pipeline.runtime.transport.courier import Courier
+from pulsar_pipeline.runtime.transport.entries import entries_of
 from pulsar_pipeline.runtime.transport.event import position_at, position_of
 from pulsar_pipeline.runtime.transport.outgoing import Numbered, Outgoing, check
 from pulsar_pipeline.runtime.transport.outlet import Outlet
@@ -81,15 +81,12 @@ class OwnerLane:
             owner.state.set_lineage(name, lineage)
 
     def _identify(self, turn: Turn, count: int) -> None:
-        """Once for each entry of the topic: a batch has one producer and one publish time. Positions grow in a turn."""
-        messages, first = turn.messages, turn.done
-        while first < count:
-            message = messages[first]
-            end = bisect_right(messages, _entry_of(message), lo=first, hi=count, key=_entry_of)
+        """Once for each entry: it has one producer and one publish time."""
+        for entry in entries_of(turn.messages, turn.done, count):
+            first = turn.messages[entry.start]
             self.owner.identities.take(
-                turn.origin.name, message.producer_name(), message.publish_timestamp(), end - first
+                turn.origin.name, first.producer_name(), first.publish_timestamp(), entry.end - entry.start
             )
-            first = end
 
     def release(self, messages: Sequence[Numbered]) -> None:
         """The commit that these wait for counts. For the committer's thread, as `deliver`."""
@@ -105,8 +102,3 @@ class OwnerLane:
 def _note(mark: Mark, result: Any, identity: Any) -> None:
     if result == pulsar.Result.Ok and identity.ledger_id() >= 0:
         mark.position = position_at(identity)
-
-
-def _entry_of(message: Any) -> tuple[int, int]:
-    identity = message.message_id()
-    return identity.ledger_id(), identity.entry_id()
