@@ -49,7 +49,7 @@ def test_the_layout_is_what_the_stock_runtime_takes(full: Full) -> None:
         names = archive.namelist()
         lock = archive.read("predictive_maintenance/requirements.txt")
     assert {name.split("/")[1] for name in names} == {"src", "deps", "requirements.txt"}
-    assert lock == (SOURCE / "requirements.txt").read_bytes()
+    assert lock == b"", "it would install from the network what it names, at every start"
     module, _, _ = full.built.manifest.class_name.rpartition(".")
     assert f"predictive_maintenance/src/{module}.py" in names
     deps = {name for name in names if name.startswith("predictive_maintenance/deps/")}
