@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulsar
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from bench.speed.cases import FUNCTIONS, Case
 from pulsar_pipeline.apply.execute import execute
@@ -78,12 +79,21 @@ class World:
     def _forget(self, tenant: Tenant) -> None:
         """Nothing of it stays: its topics hold a measurement's events. Best effort, for it is nobody's but ours."""
         with suppress(ClusterError):
-            for namespace in self.http.get(f"/admin/v2/namespaces/{tenant.tenant}"):
-                for topic in self.http.get(f"/admin/v2/persistent/{namespace}/partitioned"):
-                    path = topic.removeprefix("persistent://")
-                    self.http.delete(f"/admin/v2/persistent/{path}/partitions", params={"force": "true"})
-                self.http.delete(f"/admin/v2/namespaces/{namespace}")
-            self.http.delete(f"/admin/v2/tenants/{tenant.tenant}")
+            # Again where a client of the measurement has let go of its topics only now.
+            Retrying(
+                retry=retry_if_exception_type(ClusterError),
+                wait=wait_fixed(1),
+                stop=stop_after_attempt(10),
+                reraise=True,
+            )(self._remove, tenant)
+
+    def _remove(self, tenant: Tenant) -> None:
+        for namespace in self.http.get(f"/admin/v2/namespaces/{tenant.tenant}"):
+            for topic in self.http.get(f"/admin/v2/persistent/{namespace}/partitioned"):
+                path = topic.removeprefix("persistent://")
+                self.http.delete(f"/admin/v2/persistent/{path}/partitions", params={"force": "true"})
+            self.http.delete(f"/admin/v2/namespaces/{namespace}")
+        self.http.delete(f"/admin/v2/tenants/{tenant.tenant}")
 
 
 @contextmanager
