@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
-
 from pulsar_pipeline.cluster.http import AdminHttp
 from pulsar_pipeline.errors import ClusterError, ClusterNotFound, ClusterRefused, ClusterUnreachable
 from pulsar_pipeline.rollout.functions_config import FunctionConfig
@@ -16,9 +14,6 @@ from pulsar_pipeline.rollout.status import FunctionStats, FunctionStatus, parse_
 
 _UPLOAD_TIMEOUT_S = 300.0
 """The worker answers when it has stored the package in BookKeeper."""
-
-_NO_LEADER = "Leader not yet ready"
-_LEADER_TIMEOUT_S = 30.0
 
 
 class FunctionsWorker:
@@ -153,20 +148,7 @@ class FunctionsWorker:
                 for key, value in {"functionConfig": config, **extra}.items()
             }
             parts["data"] = (config["py"], file, "application/octet-stream")
-            for attempt in _until_led():
-                with attempt:
-                    file.seek(0)
-                    self._http.request(method, path, files=parts, timeout=_UPLOAD_TIMEOUT_S)
-
-
-def _until_led() -> Retrying:
-    """A worker that has just started takes no functions until a leader is elected; it asks to be asked again."""
-    return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, ClusterError) and _NO_LEADER in error.what),
-        wait=wait_fixed(0.5),
-        stop=stop_after_delay(_LEADER_TIMEOUT_S),
-        reraise=True,
-    )
+            self._http.request(method, path, files=parts, timeout=_UPLOAD_TIMEOUT_S)
 
 
 def _content(package: Path) -> bytes:
