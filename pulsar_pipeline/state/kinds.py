@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from pulsar_pipeline.online.state import COUNTER, OBJECT, VALUE
+from pulsar_pipeline.runtime.guarantees.outbox import SPACE as OUTBOX
+from pulsar_pipeline.runtime.guarantees.partition_state import LINEAGE, NUMBERING, TIMER
+
 
 class Kind(Enum):
     """A kind of state; the value is what people are told."""
@@ -24,13 +28,13 @@ class Kind(Enum):
 
 
 PREFIXES = {
-    "v:": Kind.BYTES,
-    "c:": Kind.COUNTER,
-    "o:": Kind.OBJECT,
-    "t:": Kind.TIMER,
-    "l:": Kind.LINEAGE,
-    "b:": Kind.OUTBOX,
-    "n:": Kind.NUMBERING,
+    VALUE: Kind.BYTES,
+    COUNTER: Kind.COUNTER,
+    OBJECT: Kind.OBJECT,
+    TIMER: Kind.TIMER,
+    LINEAGE: Kind.LINEAGE,
+    OUTBOX: Kind.OUTBOX,
+    NUMBERING: Kind.NUMBERING,
 }
 
 BOOKKEEPING = frozenset({Kind.LINEAGE, Kind.OUTBOX, Kind.NUMBERING})

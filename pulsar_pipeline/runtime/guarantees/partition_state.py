@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pulsar_pipeline.errors import InstanceError
-from pulsar_pipeline.online.state import checked_key
+from pulsar_pipeline.online.state import COUNTER, OBJECT, VALUE, checked_key
 from pulsar_pipeline.online.timers import Timer, TimerQueue
 from pulsar_pipeline.statelog.lineage import ANYWHERE, Lineage
 
-_VALUE, _COUNTER, _OBJECT, _LINEAGE, _TIMER = "v:", "c:", "o:", "l:", "t:"
-"""Key spaces: bytes, counters, live objects in pickled form, how far stamped inputs are, and when timers are due. The
-platform's own parts keep what they need beside these, by `keep`."""
+LINEAGE, TIMER, NUMBERING = "l:", "t:", "n:"
+"""Key spaces beside those of the function's own values: how far stamped inputs are, when timers are due, and the number
+of their next setting. The platform's other parts keep what they need beside these, by `keep`."""
 
 LIVE_BYTES = 128_000_000
 """Most bytes of objects that stay live between commits, as pickled; others are made anew from their bytes when used."""
 
-_NEXT_TIMER = "n:timer"
+_NEXT_TIMER = NUMBERING + "timer"
 """The number of the next setting of a timer."""
 
 _NONE: Any = object()
@@ -36,38 +36,38 @@ class PartitionState:
         self._sizes: dict[str, int] = {}
         self._live, self._most_live = 0, live_bytes
         self.timers = TimerQueue(
-            [_timer(name, value) for name, value in self.kept(_TIMER)],
+            [_timer(name, value) for name, value in self.kept(TIMER)],
             int(values.get(_NEXT_TIMER, b"1")),
             self._keep_timer,
         )
 
     def get(self, key: str) -> bytes | None:
-        return self._values.get(_VALUE + key)
+        return self._values.get(VALUE + key)
 
     def put(self, key: str, value: bytes) -> None:
         """Raises DataError for a key that the log cannot hold, as all that store something do."""
-        self.keep(_VALUE + checked_key(key), value)
+        self.keep(VALUE + checked_key(key), value)
 
     def delete(self, key: str) -> None:
-        self.drop(_VALUE + key)
+        self.drop(VALUE + key)
 
     def counter(self, key: str) -> int:
-        return int(self._values.get(_COUNTER + key, b"0"))
+        return int(self._values.get(COUNTER + key, b"0"))
 
     def set_counter(self, key: str, count: int) -> None:
-        self.keep(_COUNTER + checked_key(key), b"%d" % count)
+        self.keep(COUNTER + checked_key(key), b"%d" % count)
 
     def increment(self, key: str, amount: int) -> None:
         self.set_counter(key, self.counter(key) + amount)
 
     def delete_counter(self, key: str) -> None:
-        self.drop(_COUNTER + key)
+        self.drop(COUNTER + key)
 
     def object(self, key: str, factory: Callable[[], Any]) -> Any:
         """The live object of a key, made by `factory` at first use; it counts as changed from now on."""
         found = self._objects.get(key, _NONE)
         if found is _NONE:
-            stored = self._values.get(_OBJECT + checked_key(key))
+            stored = self._values.get(OBJECT + checked_key(key))
             found = self._objects[key] = pickle.loads(stored) if stored is not None else factory()
         if key not in self._touched:
             self._touched.add(key)
@@ -79,15 +79,15 @@ class PartitionState:
         self._objects.pop(key, None)
         self._touched.discard(key)
         self._live -= self._sizes.pop(key, 0)
-        self.drop(_OBJECT + key)
+        self.drop(OBJECT + key)
 
     def lineage(self, name: str) -> Lineage:
         """How far a stamped input has come."""
-        stored = self._values.get(_LINEAGE + name)
+        stored = self._values.get(LINEAGE + name)
         return Lineage(*map(int, stored.split(b"."))) if stored is not None else ANYWHERE
 
     def set_lineage(self, name: str, lineage: Lineage) -> None:
-        self.keep(_LINEAGE + name, b"%d.%d.%d" % lineage)
+        self.keep(LINEAGE + name, b"%d.%d.%d" % lineage)
 
     def keep(self, key: str, value: bytes) -> None:
         """For the platform's own parts: `key` includes its key space."""
@@ -100,9 +100,9 @@ class PartitionState:
 
     def _keep_timer(self, name: str, timer: Timer | None) -> None:
         if timer is None:
-            self.drop(_TIMER + name)
+            self.drop(TIMER + name)
         else:
-            self.keep(_TIMER + name, b"%d.%d" % (timer.at_ms, timer.number))
+            self.keep(TIMER + name, b"%d.%d" % (timer.at_ms, timer.number))
             self.keep(_NEXT_TIMER, b"%d" % self.timers.following)
 
     def kept(self, prefix: str) -> Iterator[tuple[str, bytes]]:
@@ -116,7 +116,7 @@ class PartitionState:
         """
         for key in self._touched:
             pickled = _pickled(key, self._objects[key])
-            self.keep(_OBJECT + key, pickled)
+            self.keep(OBJECT + key, pickled)
             self._live += len(pickled) - self._sizes.get(key, 0)
             self._sizes[key] = len(pickled)
         changed = {key: self._values.get(key) for key in self._changed}
